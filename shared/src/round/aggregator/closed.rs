@@ -1,0 +1,80 @@
+//! A closed round: the plain sum, and what the clients are told.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::members::Members;
+use super::{Effect, Outcome, Phase, Terms};
+use crate::fixed_point;
+use crate::ids::Digest;
+use crate::messages::{AggregatorMessage, Receipt};
+use crate::secure_sum::Bitmap;
+
+/// The result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Closed {
+    pub(super) members: Members,
+    pub(super) survivors: Bitmap,
+    pub(super) receipt: Receipt,
+    #[serde(skip)]
+    pub(super) sum: Vec<u32>,
+}
+
+impl Closed {
+    pub(super) fn open(
+        terms: &Terms,
+        members: Members,
+        survivors: Bitmap,
+        sum: Vec<u32>,
+    ) -> (Phase, Vec<Effect>) {
+        let receipt = Receipt {
+            round: terms.setup.round_id,
+            version: terms.setup.version.next(),
+            sum: Digest::of(&sum_bytes(&sum)),
+            total_weight: sum.last().copied().unwrap_or_default(),
+            clients: members.count(),
+            survivors: survivors.count(),
+        };
+        let phase = Self {
+            members,
+            survivors,
+            receipt,
+            sum,
+        };
+        let mut effects = alloc::vec![Effect::SumChanged, Effect::Publish(phase.outcome(terms))];
+        effects.extend(
+            phase
+                .members
+                .send_each(phase.survivors.iter(), |_| phase.done_message()),
+        );
+        (Phase::Closed(phase), effects)
+    }
+
+    pub(super) const fn done_message(&self) -> AggregatorMessage {
+        AggregatorMessage::Done {
+            receipt: self.receipt,
+        }
+    }
+
+    pub(super) fn outcome(&self, terms: &Terms) -> Outcome {
+        let quantiser = &terms.setup.task.quantiser;
+        Outcome {
+            // Only sums with a positive weight pass the range check.
+            mean: fixed_point::weighted_mean(&self.sum, quantiser).unwrap_or_default(),
+            sum: self.sum.clone(),
+            total_weight: self.receipt.total_weight,
+            survivors: self.survivors.iter().collect(),
+            clients: self.receipt.clients,
+            dropped: self.receipt.clients - self.receipt.survivors,
+            sum_digest: self.receipt.sum,
+            receipt: self.receipt,
+        }
+    }
+}
+
+/// A sum as it is stored and hashed: every word, little-endian.
+#[must_use]
+pub fn sum_bytes(sum: &[u32]) -> Vec<u8> {
+    sum.iter().flat_map(|word| word.to_le_bytes()).collect()
+}

@@ -1,0 +1,117 @@
+//! Phase collect: UPLOAD in, SURVIVORS out. A vector is added to the sum when it arrives and not
+//! kept: there is only ever the sum.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::confirm::Confirm;
+use super::members::Members;
+use super::share_keys::Shared;
+use super::{Effect, Phase, Terms};
+use crate::ids::{ClientIndex, Timestamp};
+use crate::messages::{AbortReason, AggregatorMessage, Upload};
+use crate::reject::{Reject, RejectCode};
+use crate::secure_sum::{self, Bitmap};
+
+/// The sum so far, and who is in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Collect {
+    pub(super) members: Members,
+    pub(super) deadline: Timestamp,
+    pub(super) shared: Vec<Option<Shared>>,
+    pub(super) sharers: Bitmap,
+    pub(super) uploaded: Bitmap,
+    #[serde(skip)]
+    pub(super) sum: Vec<u32>,
+}
+
+impl Collect {
+    pub(super) fn open(
+        terms: &Terms,
+        members: Members,
+        shared: Vec<Option<Shared>>,
+        sharers: Bitmap,
+        now: Timestamp,
+    ) -> (Phase, Vec<Effect>) {
+        let deadline = now.after(terms.setup.task.deadlines.collect_ms);
+        let uploaded = Bitmap::new(members.count());
+        let sum = alloc::vec![0; terms.ring_len];
+        let phase = Self {
+            members,
+            deadline,
+            shared,
+            sharers,
+            uploaded,
+            sum,
+        };
+        let mut effects = alloc::vec![Effect::SumChanged];
+        effects.extend(
+            phase
+                .members
+                .send_each(phase.sharers.iter(), |index| phase.deliver_message(index)),
+        );
+        effects.extend(
+            phase
+                .members
+                .tell_left_behind(|index| phase.sharers.contains(index)),
+        );
+        effects.push(Effect::WakeAt(deadline));
+        (Phase::Collect(phase), effects)
+    }
+
+    pub(super) fn deliver_message(&self, index: u16) -> AggregatorMessage {
+        let from_others = || {
+            self.sharers
+                .others(index)
+                .filter_map(|from| Some((from, self.shared[usize::from(from)].as_ref()?)))
+        };
+        AggregatorMessage::Deliver {
+            shared: self.sharers.as_bytes().to_vec(),
+            senders: from_others().map(|(from, _)| ClientIndex(from)).collect(),
+            boxes: from_others()
+                .flat_map(|(from, shared)| shared.box_for(from, index))
+                .copied()
+                .collect(),
+        }
+    }
+
+    pub(super) fn accept(&mut self, upload: &Upload<'_>) -> Result<(), Reject> {
+        let index = upload.index.0;
+        let entry = self
+            .members
+            .roster
+            .get(usize::from(index))
+            .ok_or(RejectCode::UnknownClient)?;
+        if !self.sharers.contains(index) {
+            return Err(RejectCode::Late.into());
+        }
+        if self.uploaded.contains(index) {
+            return Err(RejectCode::Duplicate.into());
+        }
+        if upload.words.len() != self.sum.len() * 4 {
+            return Err(RejectCode::WrongLength.into());
+        }
+        let message = secure_sum::upload_message(&self.members.context, index, upload.words);
+        if !secure_sum::verify(&entry.signing_key, &message, &upload.signature) {
+            return Err(RejectCode::BadSignature.into());
+        }
+        for (total, word) in self.sum.iter_mut().zip(upload.words.chunks_exact(4)) {
+            *total = total.wrapping_add(u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        }
+        self.uploaded.insert(index);
+        Ok(())
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        let uploaded = |index| self.uploaded.contains(index);
+        now >= self.deadline || self.members.all_answered(self.sharers.iter(), uploaded)
+    }
+
+    pub(super) fn close(self, terms: &Terms, now: Timestamp) -> (Phase, Vec<Effect>) {
+        if !self.members.parameters.can_unmask(self.uploaded.count()) {
+            return Phase::abort_members(AbortReason::TooFewSurvivors, &self.members);
+        }
+        Confirm::open(terms, self, now)
+    }
+}

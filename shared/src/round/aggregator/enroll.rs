@@ -1,0 +1,127 @@
+//! Phase enroll: the lobby. JOIN in, ROSTER out.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::members::Members;
+use super::share_keys::ShareKeys;
+use super::{Effect, Phase, Terms};
+use crate::ids::{ConnectionId, Digest, Timestamp, Version};
+use crate::messages::{AbortReason, AggregatorMessage};
+use crate::reject::{Reject, RejectCode};
+use crate::secure_sum::{self, RosterEntry};
+
+/// Who has joined, in order, and until when the lobby waits for a full cohort.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Enroll {
+    entries: Vec<(RosterEntry, ConnectionId)>,
+    pub(super) deadline: Option<Timestamp>,
+}
+
+/// What JOIN says beside the round.
+pub(super) struct Join {
+    pub(super) version: Version,
+    pub(super) model_digest: Digest,
+    pub(super) keys: RosterEntry,
+}
+
+impl Enroll {
+    pub(super) fn joined(&self) -> u16 {
+        self.entries.len() as u16
+    }
+
+    pub(super) fn contains(&self, from: ConnectionId) -> bool {
+        self.entries
+            .iter()
+            .any(|(_, connection)| *connection == from)
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        terms: &Terms,
+        from: ConnectionId,
+        join: &Join,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, Reject> {
+        if self.contains(from) {
+            return Err(RejectCode::Duplicate.into());
+        }
+        if join.version != terms.setup.version {
+            let version = Some(terms.setup.version);
+            return Err(Reject {
+                code: RejectCode::StaleVersion,
+                version,
+            });
+        }
+        if join.model_digest != terms.model_digest {
+            return Err(RejectCode::WrongModel.into());
+        }
+        let taken = self.entries.iter().flat_map(|(entry, _)| entry.keys());
+        if !secure_sum::check_keys(&[join.keys])
+            || taken.into_iter().any(|key| join.keys.keys().contains(&key))
+        {
+            return Err(RejectCode::BadKey.into());
+        }
+        self.entries.push((join.keys, from));
+        let mut effects = Vec::new();
+        if self.deadline.is_none() {
+            let deadline = now.after(terms.setup.task.deadlines.enroll_ms);
+            self.deadline = Some(deadline);
+            effects.push(Effect::WakeAt(deadline));
+        }
+        effects.extend(self.lobby(terms));
+        Ok(effects)
+    }
+
+    /// A client that leaves the lobby was never in the round.
+    pub(super) fn disconnect(&mut self, terms: &Terms, from: ConnectionId) -> Vec<Effect> {
+        let before = self.entries.len();
+        self.entries.retain(|(_, connection)| *connection != from);
+        if self.entries.len() == before {
+            return Vec::new();
+        }
+        if self.entries.is_empty() {
+            self.deadline = None;
+        }
+        self.lobby(terms)
+    }
+
+    pub(super) fn is_over(&self, terms: &Terms, now: Timestamp) -> bool {
+        let cohort = &terms.setup.task.cohort;
+        let waited = self.deadline.is_some_and(|deadline| now >= deadline);
+        self.joined() >= cohort.cohort_size || waited && self.joined() >= cohort.min_cohort
+    }
+
+    pub(super) fn close(self, terms: &Terms, now: Timestamp) -> (Phase, Vec<Effect>) {
+        match Members::new(terms, &self.entries) {
+            Ok(members) => ShareKeys::open(terms, members, now),
+            // A checked task has parameters for every cohort from its smallest to its largest.
+            Err(_) => Phase::abort(AbortReason::TooFewShares, self.connections()),
+        }
+    }
+
+    pub(super) fn connections(&self) -> Vec<ConnectionId> {
+        self.entries
+            .iter()
+            .map(|(_, connection)| *connection)
+            .collect()
+    }
+
+    fn lobby(&self, terms: &Terms) -> Vec<Effect> {
+        let cohort = &terms.setup.task.cohort;
+        let message = AggregatorMessage::Lobby {
+            joined: self.joined(),
+            cohort_size: cohort.cohort_size,
+            min_cohort: cohort.min_cohort,
+            deadline: self.deadline,
+        };
+        self.connections()
+            .into_iter()
+            .map(|to| Effect::Send {
+                to,
+                message: message.clone(),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,95 @@
+//! What a client knows about its round from ROSTER on.
+
+use alloc::vec::Vec;
+
+use ed25519_dalek::SigningKey;
+
+use super::{Agreement, ClientEffect, ClientFault};
+use crate::ids::{ClientIndex, RoundId};
+use crate::messages::ClientMessage;
+use crate::secure_sum::{
+    self, Context, Header, Parameters, RosterEntry, check_keys, roster_from_bytes,
+};
+use crate::wire;
+
+/// A checked roster and the client's place in it.
+pub(super) struct Membership {
+    pub(super) parameters: Parameters,
+    pub(super) roster: Vec<RosterEntry>,
+    pub(super) context: Context,
+    pub(super) index: u16,
+    resumed: u64,
+}
+
+impl Membership {
+    /// Checks a roster: its size, the header, every key, the client's own entry.
+    pub(super) fn new(
+        agreement: &Agreement,
+        header: &[u8],
+        roster: &[u8],
+        index: u16,
+        own: &RosterEntry,
+    ) -> Result<Self, ClientFault> {
+        let roster = roster_from_bytes(roster).ok_or(ClientFault::CohortSize)?;
+        let cohort = &agreement.task.cohort;
+        let clients = u16::try_from(roster.len())
+            .ok()
+            .filter(|clients| (cohort.min_cohort..=cohort.cohort_size).contains(clients))
+            .filter(|&clients| clients >= agreement.policy.min_cohort)
+            .ok_or(ClientFault::CohortSize)?;
+        let parameters = Parameters::complete_graph(clients, cohort.corrupt_permille)
+            .ok_or(ClientFault::CohortSize)?;
+        let expected = Header::new(
+            &agreement.task,
+            agreement.task_id,
+            agreement.round_id,
+            agreement.model_digest,
+            &parameters,
+        )
+        .map_err(|_| ClientFault::Header)?;
+        if header != expected.to_bytes() {
+            return Err(ClientFault::Header);
+        }
+        if !check_keys(&roster) {
+            return Err(ClientFault::RosterKeys);
+        }
+        if roster.get(usize::from(index)) != Some(own) {
+            return Err(ClientFault::NotInRoster);
+        }
+        let context = Context::new(header, &roster);
+        Ok(Self {
+            parameters,
+            roster,
+            context,
+            index,
+            resumed: 0,
+        })
+    }
+
+    /// Whether a repeated ROSTER is the one that was checked.
+    pub(super) fn is(&self, header: &[u8], roster: &[u8], index: u16) -> bool {
+        roster_from_bytes(roster)
+            .is_some_and(|roster| Context::new(header, &roster) == self.context)
+            && index == self.index
+    }
+
+    pub(super) fn entry(&self, index: u16) -> &RosterEntry {
+        &self.roster[usize::from(index)]
+    }
+
+    pub(super) fn others(&self) -> impl Iterator<Item = u16> + '_ {
+        (0..self.parameters.clients).filter(|&other| other != self.index)
+    }
+
+    /// Takes up the client's place on a new connection.
+    pub(super) fn resume(&mut self, round: RoundId, key: &SigningKey) -> ClientEffect {
+        self.resumed += 1;
+        let message = secure_sum::resume_message(&self.context, self.index, self.resumed);
+        ClientEffect::Send(wire::encode(&ClientMessage::Resume {
+            round,
+            index: ClientIndex(self.index),
+            counter: self.resumed,
+            signature: secure_sum::sign(key, &message),
+        }))
+    }
+}

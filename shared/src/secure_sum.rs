@@ -1,0 +1,33 @@
+//! FLSA-1: a sum that only the sum is learned of.
+//!
+//! Double masking after Bonawitz et al. 2017 on the complete graph, with a signed list of survivors
+//! whose quorum is over the committed roster, and with the model's digest inside every mask key.
+//! These modules are the pieces: pure functions over keys, bytes and scalars. Who calls them when
+//! is in [`crate::round`]. Every label, salt and encoding here is normative.
+//!
+//! Not here: the sparse graph for cohorts of 50 and more, packing below 32 bits, noise.
+
+mod bitmap;
+mod context;
+mod derive;
+mod keys;
+mod mask;
+mod parameters;
+mod sealed;
+mod shamir;
+
+pub use bitmap::Bitmap;
+pub use context::{Context, Header, PROTOCOL_VERSION, SUITE};
+pub use derive::{
+    Commitment, ack_digest, commitment, mask_secret, pair_mask_key, resume_message, self_mask_key,
+    share_box_key, upload_message,
+};
+pub use keys::{
+    RosterEntry, agree, canonical_x25519, check_keys, roster_from_bytes, verify, x25519_public,
+};
+pub use mask::{MaskKey, Sign, add_mask, mask_words, pair_sign};
+pub use parameters::{Parameters, corrupt_clients};
+pub use sealed::{ShareBox, open_box, seal_box};
+pub use shamir::{ShareError, reconstruct, scalar_from_wide, share_position, split};
+
+pub(crate) use keys::{SessionSecrets, random_scalar, sign};

@@ -1,0 +1,179 @@
+//! A session's keys: fresh for each round, checked when they come from others.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use curve25519_dalek::Scalar;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use x25519_dalek::StaticSecret;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::derive;
+use crate::entropy::{self, Entropy};
+use crate::ids::{PublicKey, SignatureBytes};
+
+/// One client's public keys, as the roster has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterEntry {
+    /// Ed25519.
+    pub signing_key: PublicKey,
+    /// X25519, for sealed boxes.
+    pub channel_key: PublicKey,
+    /// X25519, for masks.
+    pub mask_key: PublicKey,
+}
+
+impl RosterEntry {
+    /// Bytes of one entry.
+    pub const BYTES: usize = 96;
+
+    /// The keys in order.
+    #[must_use]
+    pub const fn keys(&self) -> [&PublicKey; 3] {
+        [&self.signing_key, &self.channel_key, &self.mask_key]
+    }
+
+    /// A roster as it is hashed and sent: the entries without a length.
+    #[must_use]
+    pub fn roster_bytes(entries: &[Self]) -> Vec<u8> {
+        entries
+            .iter()
+            .flat_map(|entry| entry.keys().map(|key| key.0))
+            .flatten()
+            .collect()
+    }
+}
+
+/// Reads a roster; nothing if the length is no multiple of 96.
+#[must_use]
+pub fn roster_from_bytes(bytes: &[u8]) -> Option<Vec<RosterEntry>> {
+    let entries = bytes.chunks_exact(RosterEntry::BYTES);
+    if !entries.remainder().is_empty() {
+        return None;
+    }
+    let key = |entry: &[u8], place: usize| {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(&entry[place * 32..(place + 1) * 32]);
+        PublicKey(bytes)
+    };
+    Some(
+        entries
+            .map(|entry| RosterEntry {
+                signing_key: key(entry, 0),
+                channel_key: key(entry, 1),
+                mask_key: key(entry, 2),
+            })
+            .collect(),
+    )
+}
+
+/// Whether every key is canonical, of large order, and no two are equal.
+#[must_use]
+pub fn check_keys(entries: &[RosterEntry]) -> bool {
+    let all: BTreeSet<&PublicKey> = entries.iter().flat_map(RosterEntry::keys).collect();
+    all.len() == entries.len() * 3
+        && entries.iter().all(|entry| {
+            verifying_key(&entry.signing_key).is_some()
+                && x25519_key_is_sound(&entry.channel_key)
+                && x25519_key_is_sound(&entry.mask_key)
+        })
+}
+
+fn verifying_key(key: &PublicKey) -> Option<VerifyingKey> {
+    let parsed = VerifyingKey::from_bytes(&key.0).ok()?;
+    let canonical = parsed.to_edwards().compress().to_bytes() == key.0;
+    (canonical && !parsed.is_weak()).then_some(parsed)
+}
+
+/// Whether `key` is below 2^255 - 19.
+#[must_use]
+pub fn canonical_x25519(key: &PublicKey) -> bool {
+    let [low, middle @ .., high] = &key.0;
+    let reaches_prime = *high == 0x7f && *low >= 0xed && middle.iter().all(|&byte| byte == 0xff);
+    *high <= 0x7f && !reaches_prime
+}
+
+fn x25519_key_is_sound(key: &PublicKey) -> bool {
+    // Every clamped scalar is a multiple of the cofactor: only a key of small order gives zero.
+    canonical_x25519(key) && agree(&[1; 32], key).is_some()
+}
+
+/// X25519; nothing if the result is all zero.
+#[must_use]
+pub fn agree(secret: &[u8; 32], public: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
+    let shared =
+        StaticSecret::from(*secret).diffie_hellman(&x25519_dalek::PublicKey::from(public.0));
+    shared
+        .was_contributory()
+        .then(|| Zeroizing::new(shared.to_bytes()))
+}
+
+/// The public key of an X25519 secret.
+#[must_use]
+pub fn x25519_public(secret: &[u8; 32]) -> PublicKey {
+    PublicKey(x25519_dalek::PublicKey::from(&StaticSecret::from(*secret)).to_bytes())
+}
+
+/// Strict Ed25519 verification.
+#[must_use]
+pub fn verify(key: &PublicKey, message: &[u8], signature: &SignatureBytes) -> bool {
+    verifying_key(key).is_some_and(|key| {
+        key.verify_strict(message, &Signature::from_bytes(&signature.0))
+            .is_ok()
+    })
+}
+
+/// What a client keeps to itself in one session. Wiped when dropped, never printed.
+pub(crate) struct SessionSecrets {
+    pub(crate) signing: SigningKey,
+    pub(crate) channel: Zeroizing<[u8; 32]>,
+    pub(crate) seed_b: Zeroizing<Scalar>,
+    pub(crate) seed_s: Zeroizing<Scalar>,
+    pub(crate) mask: Zeroizing<[u8; 32]>,
+}
+
+impl SessionSecrets {
+    pub(crate) fn generate(entropy: &mut dyn Entropy) -> Self {
+        let signing = Zeroizing::new(entropy::array::<32>(entropy));
+        let channel = Zeroizing::new(entropy::array::<32>(entropy));
+        let seed_b = random_scalar(entropy);
+        let seed_s = random_scalar(entropy);
+        Self::from_parts(&signing, channel, seed_b, seed_s)
+    }
+
+    pub(crate) fn from_parts(
+        signing: &[u8; 32],
+        channel: Zeroizing<[u8; 32]>,
+        seed_b: Zeroizing<Scalar>,
+        seed_s: Zeroizing<Scalar>,
+    ) -> Self {
+        let mask = derive::mask_secret(&seed_s);
+        Self {
+            signing: SigningKey::from_bytes(signing),
+            channel,
+            seed_b,
+            seed_s,
+            mask,
+        }
+    }
+
+    pub(crate) fn public(&self) -> RosterEntry {
+        RosterEntry {
+            signing_key: PublicKey(self.signing.verifying_key().to_bytes()),
+            channel_key: x25519_public(&self.channel),
+            mask_key: x25519_public(&self.mask),
+        }
+    }
+}
+
+pub(crate) fn sign(key: &SigningKey, message: &[u8]) -> SignatureBytes {
+    SignatureBytes(key.sign(message).to_bytes())
+}
+
+pub(crate) fn random_scalar(entropy: &mut dyn Entropy) -> Zeroizing<Scalar> {
+    let mut wide = entropy::array::<64>(entropy);
+    let scalar = Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide));
+    wide.zeroize();
+    scalar
+}

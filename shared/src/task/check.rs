@@ -1,0 +1,195 @@
+//! Whether a task makes sense, before anyone trains for it.
+
+use super::{AdapterConfig, AdapterLayout, EncoderShape, Payload, TaskConfig};
+use crate::fixed_point;
+use crate::secure_sum::Parameters;
+use crate::wire::limits;
+
+/// Settings that no round can run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// The name is empty or too long.
+    #[error("the task's name is empty or too long")]
+    Name,
+    /// Labels are missing, too many, too long, or repeated.
+    #[error(
+        "labels must be unique, not empty, and at most {} of them",
+        limits::MAX_LABELS
+    )]
+    Labels,
+    /// The encoder's sizes are zero, do not divide, or are out of range.
+    #[error("the encoder's sizes do not fit together")]
+    Shape,
+    /// A text with its virtual tokens is longer than the encoder's positions.
+    #[error("texts and virtual tokens do not fit the encoder's positions")]
+    MaxLength,
+    /// The adapter has no part, a rank or prompt of zero, or targets out of order.
+    #[error("the adapter's settings do not make an adapter")]
+    Adapter,
+    /// A frozen head is named beside a trained one, or neither is there.
+    #[error("a head is either trained or frozen")]
+    Head,
+    /// The payload is empty or does not fit an upload.
+    #[error("the payload does not fit an upload")]
+    PayloadSize,
+    /// The training's numbers are out of range.
+    #[error("the training's settings are out of range")]
+    Training,
+    /// The quantiser's numbers are out of range.
+    #[error("the quantiser's settings are out of range")]
+    Quantiser,
+    /// `cohort_size * weight_max * levels` reaches 2^32: a sum could wrap.
+    #[error("a sum of this cohort could overflow")]
+    Overflow,
+    /// Noise or a clip norm is named, and no client would apply it.
+    #[error("noise and clipping are not there yet: noise_multiplier and clip must be 0")]
+    Dp,
+    /// The cohort's sizes are out of range or no quorum is possible.
+    #[error("the cohort's sizes are out of range")]
+    Cohort,
+    /// A deadline is zero.
+    #[error("a deadline is zero")]
+    Deadlines,
+}
+
+impl TaskConfig {
+    /// Whether rounds can run with these settings.
+    ///
+    /// # Errors
+    /// [`TaskError`] names the first group of settings that makes no sense.
+    pub fn check(&self) -> Result<(), TaskError> {
+        ensure(
+            (1..=limits::MAX_NAME_BYTES).contains(&self.name.len()),
+            TaskError::Name,
+        )?;
+        self.check_labels()?;
+        ensure(shape_fits(&self.base.shape), TaskError::Shape)?;
+        self.check_payload()?;
+        AdapterLayout::new(self)?;
+        self.check_training()?;
+        self.check_quantiser()?;
+        self.check_dp()?;
+        self.check_cohort()?;
+        let Self { deadlines, .. } = self;
+        let waits = [
+            deadlines.enroll_ms,
+            deadlines.share_keys_ms,
+            deadlines.collect_ms,
+            deadlines.confirm_ms,
+            deadlines.unmask_ms,
+        ];
+        ensure(waits.iter().all(|&wait| wait > 0), TaskError::Deadlines)
+    }
+
+    fn check_labels(&self) -> Result<(), TaskError> {
+        let labels = &self.labels;
+        let sizes = labels
+            .iter()
+            .all(|label| (1..=limits::MAX_NAME_BYTES).contains(&label.len()));
+        let unique = labels
+            .iter()
+            .collect::<alloc::collections::BTreeSet<_>>()
+            .len()
+            == labels.len();
+        let count = (1..=limits::MAX_LABELS).contains(&labels.len());
+        ensure(count && sizes && unique, TaskError::Labels)
+    }
+
+    fn check_payload(&self) -> Result<(), TaskError> {
+        let mut tokens = u32::from(self.max_length);
+        if let Payload::Adapter(adapter) = &self.payload {
+            check_adapter(adapter)?;
+            ensure(adapter.head != self.frozen_head.is_some(), TaskError::Head)?;
+            tokens += adapter
+                .soft_prompt
+                .map_or(0, |prompt| u32::from(prompt.num_virtual_tokens));
+        } else {
+            ensure(self.frozen_head.is_none(), TaskError::Head)?;
+        }
+        // Two special tokens and one of the text.
+        ensure(
+            self.max_length >= 3 && tokens <= self.base.shape.positions,
+            TaskError::MaxLength,
+        )
+    }
+
+    fn check_training(&self) -> Result<(), TaskError> {
+        let optimizer = &self.training.optimizer;
+        let numbers = positive(optimizer.learning_rate)
+            && positive(optimizer.eps)
+            && not_negative(optimizer.weight_decay)
+            && (0.0..1.0).contains(&optimizer.beta1)
+            && (0.0..1.0).contains(&optimizer.beta2);
+        let counts = self.training.batch_size > 0 && self.training.local_steps > 0;
+        ensure(numbers && counts, TaskError::Training)
+    }
+
+    fn check_quantiser(&self) -> Result<(), TaskError> {
+        let quantiser = &self.quantiser;
+        ensure(
+            positive(quantiser.bound) && quantiser.levels > 0 && quantiser.weight_max > 0,
+            TaskError::Quantiser,
+        )?;
+        ensure(
+            fixed_point::sum_fits(quantiser, self.cohort.cohort_size),
+            TaskError::Overflow,
+        )
+    }
+
+    fn check_dp(&self) -> Result<(), TaskError> {
+        // Neither is applied yet: a task must not name what its clients would not do.
+        let none = self.dp.noise_multiplier == 0.0 && self.dp.clip == 0.0;
+        ensure(none, TaskError::Dp)
+    }
+
+    fn check_cohort(&self) -> Result<(), TaskError> {
+        let cohort = &self.cohort;
+        let sizes = limits::MIN_COHORT <= cohort.min_cohort
+            && cohort.min_cohort <= cohort.cohort_size
+            && cohort.cohort_size <= limits::MAX_COHORT
+            && cohort.drop_permille <= 1000;
+        let quorate = (cohort.min_cohort..=cohort.cohort_size)
+            .all(|size| Parameters::complete_graph(size, cohort.corrupt_permille).is_some());
+        ensure(sizes && quorate, TaskError::Cohort)
+    }
+}
+
+fn check_adapter(adapter: &AdapterConfig) -> Result<(), TaskError> {
+    let lora = adapter.lora.as_ref().is_none_or(|lora| {
+        let sorted = lora.targets.windows(2).all(|pair| pair[0] < pair[1]);
+        lora.rank > 0 && positive(lora.alpha) && !lora.targets.is_empty() && sorted
+    });
+    let prompt = adapter
+        .soft_prompt
+        .is_none_or(|prompt| prompt.num_virtual_tokens > 0);
+    let any = adapter.lora.is_some() || adapter.soft_prompt.is_some() || adapter.head;
+    ensure(lora && prompt && any, TaskError::Adapter)
+}
+
+fn shape_fits(shape: &EncoderShape) -> bool {
+    let sizes = [
+        shape.dim,
+        shape.layers,
+        shape.heads,
+        shape.intermediate,
+        shape.vocabulary,
+        shape.positions,
+    ];
+    // Far above any encoder that fits a tab; keeps products within usize on wasm32.
+    sizes.iter().all(|&size| (1..=1 << 20).contains(&size))
+        && shape.dim.is_multiple_of(shape.heads)
+        && shape.layers <= 1024
+        && positive(shape.norm_eps)
+}
+
+fn positive(value: f32) -> bool {
+    value.is_finite() && value > 0.0
+}
+
+fn not_negative(value: f32) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+fn ensure(condition: bool, error: TaskError) -> Result<(), TaskError> {
+    if condition { Ok(()) } else { Err(error) }
+}

@@ -1,0 +1,59 @@
+//! How many bytes a receiver takes, each limit with its sum.
+
+/// Smallest cohort that a secure sum makes sense for.
+pub const MIN_COHORT: u16 = 3;
+
+/// Largest cohort of the complete graph; beyond it the sparse graph is needed.
+pub const MAX_COHORT: u16 = 49;
+
+/// One sealed box: two shares of 32 bytes and a tag of 16.
+pub const BOX_BYTES: usize = 2 * 32 + 16;
+
+/// Coordinates of a masked vector, the weight included: 4 bytes each make 16 MiB, which stays
+/// under the 32 MiB that one storage transaction and one copy of the body may hold in 128 MB.
+pub const MAX_COORDINATES: usize = 4 * 1024 * 1024;
+
+/// Labels of a task.
+pub const MAX_LABELS: usize = 1024;
+
+/// Bytes of one name or label.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// SHARE is the largest: version, variant, round id 16, out-list of 48 varints of up to 2 bytes
+/// and its length, two commitments of 32, boxes of 48 x 80 and a length of 2:
+/// 1 + 1 + 16 + 97 + 64 + 3,842 = 4,021. OPEN is 48 x 32 = 1,536. Rounded up.
+pub const CLIENT_MESSAGE: usize = 4_096;
+
+/// ROSTER is the largest: a header of up to 160 and 49 x 96 = 4,704; DELIVER has 48 x 80 = 3,840
+/// and 48 varints; ACKS 49 x 64 = 3,136. With lengths, bitmap of 7 and variant under 5,000.
+pub const AGGREGATOR_MESSAGE: usize = 8_192;
+
+/// UPLOAD beside its words: version, round id 16, index up to 3, signature 64, length up to 5.
+pub const UPLOAD_OVERHEAD: usize = 1 + 16 + 3 + 64 + 5;
+
+/// An upload of `coordinates` words of 4 bytes.
+#[must_use]
+pub const fn upload(coordinates: usize) -> usize {
+    UPLOAD_OVERHEAD + 4 * coordinates
+}
+
+/// A task's config: at most 1,024 labels of 256 bytes and a length of 2 each are 264,192; name,
+/// digests and numbers under 1,024. Rounded up.
+pub const TASK_CONFIG: usize = 272 * 1024;
+
+/// Rounds that a task's status lists, newest last.
+pub const MAX_HISTORY: usize = 256;
+
+/// A task's status: its config and 256 summaries of at most 160 bytes (40,960), 512 for the rest.
+pub const TASK_STATUS: usize = TASK_CONFIG + MAX_HISTORY * 160 + 512;
+
+/// An operator's request: a config and some identifiers.
+pub const OPERATOR_REQUEST: usize = TASK_CONFIG + 256;
+
+/// A round's or a site's status.
+pub const SMALL_STATUS: usize = 512;
+
+/// The state of a round without its sum. The boxes of 49 clients take 49 x 48 x 80 = 188,160, keys
+/// and commitments 49 x 160, acknowledgements 49 x 64, opened shares 49 x 48 x 32 = 75,264, with a
+/// config of up to 272 KiB: under 1 MiB, and under the 2 MB of one stored value.
+pub const ROUND_STATE: usize = 1024 * 1024;

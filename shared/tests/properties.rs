@@ -1,0 +1,377 @@
+//! What holds for every round, every secret and every byte.
+
+use choir_shared::control::{CreateTask, RoundStatus, SiteStatus, TaskStatus};
+use choir_shared::entropy::{Entropy, InsecureSeededEntropy};
+use choir_shared::fixed_point;
+use choir_shared::ids::{Bytes32, Digest, RoundId, TaskId};
+use choir_shared::kat::{self, KatInput, KatSecrets};
+use choir_shared::messages::{AggregatorMessage, ClientMessage, Upload};
+use choir_shared::policy::Policy;
+use choir_shared::round::{PhaseName, Round};
+use choir_shared::secure_sum::{self, MaskKey, Parameters, Sign};
+use choir_shared::sim::{self, ClientEnd, Close, Faults, Plan, Step};
+use choir_shared::task::Quantiser;
+use choir_shared::update::{FrozenUpdate, UpdateError};
+use choir_shared::wire;
+use curve25519_dalek::Scalar;
+use proptest::prelude::*;
+use zeroize::Zeroizing;
+
+#[path = "support/table.rs"]
+mod table;
+
+use table::{Out, Table};
+
+fn close() -> impl Strategy<Value = Close> {
+    let step = prop::sample::select(vec![
+        Step::Join,
+        Step::Share,
+        Step::Upload,
+        Step::Ack,
+        Step::Open,
+    ]);
+    prop_oneof![
+        step.clone().prop_map(Close::Before),
+        step.prop_map(Close::After),
+        Just(Close::MidUpload),
+    ]
+}
+
+fn faults(clients: usize) -> impl Strategy<Value = Faults> {
+    let closes = prop::collection::vec((0..clients, close()), 0..=clients / 2);
+    (closes, 0..200u64, 0..80u64, 0..300u64, 0..400u64).prop_map(
+        |(closes, duplicate_permille, break_permille, restart_permille, max_delay_ms)| Faults {
+            closes,
+            duplicate_permille,
+            break_permille,
+            restart_permille,
+            max_delay_ms,
+        },
+    )
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    (3..=10u16, any::<u64>())
+        .prop_flat_map(|(clients, seed)| (Just(clients), Just(seed), faults(usize::from(clients))))
+        .prop_map(|(clients, seed, faults)| {
+            let mut entropy = InsecureSeededEntropy::new(seed);
+            let mut update = || {
+                let value = |_| entropy.below(2_400) as f32 / 1_000.0 - 1.2;
+                let values: Vec<f32> = (0..10).map(value).collect();
+                (values, 1 + entropy.below(1_000) as u32)
+            };
+            let updates = (0..clients).map(|_| update()).collect();
+            let task = sim::head_task(clients, 3, 4);
+            Plan {
+                seed,
+                task,
+                updates,
+                policy: Policy::demo(),
+                faults,
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_round_publishes_the_plain_sum_of_its_survivors_or_aborts(plan in plan()) {
+        let quantiser = plan.task.quantiser;
+        let report = sim::run(plan).expect("a sound task");
+        match &report.outcome {
+            Some(outcome) => {
+                prop_assert!(report.abort.is_none());
+                let plain = report.plain_sum(&outcome.survivors);
+                prop_assert_eq!(&outcome.sum, &plain);
+                let mean = fixed_point::weighted_mean(&plain, &quantiser);
+                prop_assert_eq!(Some(&outcome.mean), mean.as_ref());
+                prop_assert!(usize::from(outcome.clients) == report.roster.len());
+            }
+            // A lobby that never filled is the only end without a result or an abort.
+            None => prop_assert!(report.abort.is_some() || report.roster.is_empty()),
+        }
+        // Nobody is left waiting but in a lobby.
+        for end in &report.clients {
+            let waits = matches!(end, ClientEnd::Waiting(phase) if *phase != PhaseName::Enroll);
+            prop_assert!(!waits, "{end:?}");
+        }
+    }
+}
+
+fn scalar(bytes: [u8; 32]) -> Scalar {
+    Scalar::from_bytes_mod_order(bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_threshold_of_shares_gives_the_secret_and_one_less_fits_every_secret(
+        secret: [u8; 32],
+        claimed: [u8; 32],
+        seed: u64,
+        clients in 3..=49u16,
+    ) {
+        let mut entropy = InsecureSeededEntropy::new(seed);
+        let parameters = Parameters::complete_graph(clients, 100).expect("a cohort");
+        let coefficients: Vec<Scalar> = (1..parameters.threshold)
+            .map(|_| { let mut wide = [0; 64]; entropy.fill(&mut wide); secure_sum::scalar_from_wide(&wide) })
+            .collect();
+        let (secret, claimed) = (scalar(secret), scalar(claimed));
+        let shares = secure_sum::split(&secret, &coefficients, parameters.neighbours);
+        let mut points: Vec<u16> = (1..=parameters.neighbours).collect();
+        for at in (1..points.len()).rev() {
+            points.swap(at, entropy.below(at as u64 + 1) as usize);
+        }
+        points.truncate(usize::from(parameters.threshold));
+        let mut chosen: Vec<(u16, Scalar)> =
+            points.iter().map(|&point| (point, shares[usize::from(point) - 1])).collect();
+        prop_assert_eq!(secure_sum::reconstruct(&chosen), Ok(secret));
+        // The last share can be chosen so that the others belong to any secret whatever.
+        let last = chosen.len() - 1;
+        chosen[last].1 = Scalar::ZERO;
+        let at_zero = secure_sum::reconstruct(&chosen).expect("distinct points");
+        chosen[last].1 = Scalar::ONE;
+        let at_one = secure_sum::reconstruct(&chosen).expect("distinct points");
+        prop_assert_ne!(at_zero, at_one);
+        chosen[last].1 = (claimed - at_zero) * (at_one - at_zero).invert();
+        prop_assert_eq!(secure_sum::reconstruct(&chosen), Ok(claimed));
+    }
+
+    #[test]
+    fn pair_masks_sum_to_zero_when_nobody_drops(seed: u64, clients in 3..=9u16, d in 1..20u32) {
+        let output = kat::kat(&kat_input(seed, clients, d)).expect("a round");
+        let mut sum = vec![0u32; d as usize];
+        for client in &output.clients {
+            let words = client.masked_update.as_ref().expect("an update was given");
+            sum.iter_mut().zip(words).for_each(|(total, word)| *total = total.wrapping_add(*word));
+            let key = MaskKey::new(Zeroizing::new(client.self_mask_key.0));
+            secure_sum::add_mask(&mut sum, &key, Sign::Minus);
+        }
+        prop_assert_eq!(Some(sum), output.sum);
+    }
+
+    #[test]
+    fn quantised_values_stay_in_range(
+        values in prop::collection::vec(prop::num::f32::NORMAL | prop::num::f32::ZERO | prop::num::f32::SUBNORMAL, 14),
+        examples in 1..2_000u32,
+        bound in 1e-6f32..1e3,
+        levels in 1..65_536u32,
+        seed: u64,
+    ) {
+        let mut task = sim::head_task(49, 3, 6);
+        task.quantiser = Quantiser { levels, bound, weight_max: 512 };
+        let update = FrozenUpdate::new(&values, examples, &task, &mut InsecureSeededEntropy::new(seed))
+            .expect("an update");
+        let (weight, words) = update.plain_words().split_last().expect("a weight");
+        prop_assert_eq!(*weight, examples.min(512));
+        for (word, value) in words.iter().zip(&values) {
+            prop_assert!(*word <= weight * levels);
+            if *value >= bound { prop_assert_eq!(*word, weight * levels); }
+            if *value <= -bound { prop_assert_eq!(*word, 0); }
+        }
+        let clipped = values.iter().filter(|value| value.abs() > bound).count();
+        prop_assert_eq!(update.clipped(), clipped);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let versioned = [&[wire::WIRE_VERSION][..], &bytes].concat();
+        for bytes in [&bytes, &versioned] {
+            let _ = wire::decode::<ClientMessage>(bytes, 500);
+            let _ = wire::decode::<AggregatorMessage>(bytes, 500);
+            let _ = wire::decode::<Upload<'_>>(bytes, 500);
+            let _ = wire::decode::<TaskStatus>(bytes, 500);
+            let _ = wire::decode::<CreateTask>(bytes, 500);
+            let _ = wire::decode::<RoundStatus>(bytes, 500);
+            let _ = wire::decode::<SiteStatus>(bytes, 500);
+            let _ = Round::from_parts(bytes, None);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_never_panics_and_never_makes_a_wrong_sum(
+        place: prop::sample::Index,
+        flip in 1..=255u8,
+        phase in prop::sample::select(vec![
+            PhaseName::Enroll, PhaseName::ShareKeys, PhaseName::Collect, PhaseName::Confirm, PhaseName::Unmask,
+        ]),
+    ) {
+        let (mut table, mut pending) = Table::at(phase, 4);
+        let (Out::Socket(bytes) | Out::Upload(bytes)) = &mut pending[1].1;
+        let place = place.index(bytes.len());
+        bytes[place] ^= flip;
+        for _ in 0..6 {
+            for (client, out) in &pending {
+                let before = table.round.clone();
+                if table.give(*client, out).is_err() {
+                    prop_assert!(table.round == before);
+                }
+            }
+            if let Some(deadline) = table.round.deadline() {
+                table.now = deadline;
+                table.event(choir_shared::round::Event::Tick);
+            }
+            pending = table.answers();
+        }
+        if let Some(outcome) = &table.outcome {
+            let sum = table.plain_sum(&outcome.survivors);
+            prop_assert_eq!(&outcome.sum, &sum);
+        }
+    }
+}
+
+fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
+    let mut entropy = InsecureSeededEntropy::new(seed);
+    let mut raw = || {
+        let mut bytes = [0; 32];
+        entropy.fill(&mut bytes);
+        bytes
+    };
+    let parameters = Parameters::complete_graph(clients, 100).expect("a cohort");
+    let mut client = || {
+        let mut scalars = |count: u16| -> Vec<Bytes32> {
+            (0..count)
+                .map(|_| Bytes32(scalar(raw()).to_bytes()))
+                .collect()
+        };
+        let coefficients_b = scalars(parameters.threshold - 1);
+        let coefficients_s = scalars(parameters.threshold - 1);
+        let seeds = scalars(2);
+        KatSecrets {
+            signing_secret: Bytes32(raw()),
+            channel_secret: Bytes32(raw()),
+            z_b: seeds[0],
+            z_s: seeds[1],
+            coefficients_b,
+            coefficients_s,
+            update: Some((0..d).map(|at| at * 1_000 + 1).collect()),
+        }
+    };
+    KatInput {
+        clients: (0..clients).map(|_| client()).collect(),
+        task_id: TaskId([1; 16]),
+        round_id: RoundId([2; 16]),
+        model_digest: Digest([3; 32]),
+        d,
+        quantiser: Quantiser {
+            levels: 65_535,
+            bound: 1.0,
+            weight_max: 512,
+        },
+        dp: choir_shared::task::Dp {
+            noise_multiplier: 0.0,
+            clip: 0.0,
+            honest: 0,
+        },
+        n_floor: 3,
+        g: 100,
+        shared: None,
+        survivors: None,
+    }
+}
+
+#[test]
+fn rounding_is_unbiased() {
+    let task = sim::head_task(4, 3, 5_000);
+    let mut entropy = InsecureSeededEntropy::new(4);
+    for (value, examples) in [
+        (0.123_456_7_f32, 1),
+        (-0.75, 3),
+        (1e-5, 17),
+        (0.999_99, 512),
+    ] {
+        let values = vec![value; 10_002];
+        let update = FrozenUpdate::new(&values, examples, &task, &mut entropy).expect("an update");
+        let words = &update.plain_words()[..10_002];
+        let mean = words.iter().map(|&word| f64::from(word)).sum::<f64>() / 10_002.0;
+        let exact = f64::from(examples) * (f64::from(value) + 1.0) * 65_535.0 / 2.0;
+        // The variance of one rounding is at most a quarter: six deviations of the mean.
+        assert!(
+            (mean - exact).abs() < 6.0 * 0.5 / 100.0,
+            "{value}: {mean} for {exact}"
+        );
+        assert!(
+            words
+                .iter()
+                .all(|&word| (f64::from(word) - exact).abs() < 1.0)
+        );
+    }
+}
+
+#[test]
+fn an_update_that_is_none_is_refused() {
+    let task = sim::head_task(4, 3, 6);
+    let mut entropy = InsecureSeededEntropy::new(4);
+    let mut freeze =
+        |values: &[f32], examples| FrozenUpdate::new(values, examples, &task, &mut entropy).err();
+    assert_eq!(
+        freeze(&[0.0; 13], 1),
+        Some(UpdateError::WrongLength {
+            expected: 14,
+            actual: 13
+        })
+    );
+    assert_eq!(freeze(&[0.0; 14], 0), Some(UpdateError::NoExamples));
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut values = [0.0; 14];
+        values[5] = bad;
+        assert_eq!(freeze(&values, 1), Some(UpdateError::NotFinite));
+    }
+}
+
+#[test]
+fn a_sum_that_could_wrap_is_refused_at_the_boundary() {
+    let quantiser = |levels, weight_max| Quantiser {
+        levels,
+        bound: 1.0,
+        weight_max,
+    };
+    // 3 * 5 * 286,331,153 = 2^32 - 1.
+    assert!(fixed_point::sum_fits(&quantiser(286_331_153, 5), 3));
+    assert!(!fixed_point::sum_fits(&quantiser(286_331_154, 5), 3));
+    assert!(!fixed_point::sum_fits(&quantiser(1 << 30, 1), 4));
+    assert!(!fixed_point::sum_fits(
+        &quantiser(u32::MAX, u32::MAX),
+        u16::MAX
+    ));
+    let mut task = sim::head_task(4, 3, 6);
+    task.quantiser = quantiser(1 << 30, 1);
+    assert_eq!(task.check(), Err(choir_shared::task::TaskError::Overflow));
+}
+
+#[test]
+fn parameters_are_those_of_the_tables() {
+    let of = |clients, permille| {
+        Parameters::complete_graph(clients, permille).map(|p| (p.neighbours, p.threshold, p.quorum))
+    };
+    assert_eq!(of(10, 100), Some((9, 5, 6)));
+    assert_eq!(of(4, 100), Some((3, 2, 3)));
+    assert_eq!(of(3, 100), Some((2, 2, 3)));
+    assert_eq!(of(49, 100), Some((48, 25, 28)));
+    for (clients, permille) in [(2, 100), (50, 100), (3, 1000)] {
+        assert_eq!(of(clients, permille), None);
+    }
+}
+
+#[test]
+fn the_mean_is_added_in_index_order() {
+    let quantiser = Quantiser {
+        levels: 100,
+        bound: 1.0,
+        weight_max: 4,
+    };
+    let mean = fixed_point::weighted_mean(&[0, 300, 600, 450, 6], &quantiser).expect("a weight");
+    assert_eq!(mean, [-1.0, 0.0, 1.0, 0.5]);
+    let mut adapter = [1.0, 2.0, 3.0, 4.0];
+    fixed_point::apply_mean(&mut adapter, &mean);
+    assert_eq!(adapter, [0.0, 2.0, 4.0, 4.5]);
+    let bytes = fixed_point::adapter_bytes(&adapter);
+    assert_eq!(
+        fixed_point::adapter_from_bytes(&bytes),
+        Some(adapter.to_vec())
+    );
+    assert_eq!(fixed_point::adapter_from_bytes(&bytes[1..]), None);
+    assert_eq!(fixed_point::weighted_mean(&[1, 0], &quantiser), None);
+}
