@@ -1,0 +1,43 @@
+//! What JavaScript sees. These are the only files that name `JsValue`.
+//!
+//! Typed values cross by serde, in camelCase; errors are objects `{code, message}` whose code a
+//! page can switch on. Nothing here opens a connection: bytes come in, effects go out, and the SDK
+//! carries them.
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+mod clock;
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+mod device;
+#[cfg(feature = "protocol")]
+mod entropy;
+mod error;
+#[cfg(feature = "protocol")]
+mod hash;
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+mod measure;
+#[cfg(feature = "protocol")]
+mod participation;
+#[cfg(feature = "protocol")]
+mod status;
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+mod trainer;
+
+pub use error::ApiError;
+#[cfg(feature = "protocol")]
+pub use hash::StreamHash;
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+pub use measure::measure_product;
+#[cfg(feature = "protocol")]
+pub use participation::Participation;
+#[cfg(feature = "protocol")]
+pub use status::{decode_site_status, decode_task_status, subtract};
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+pub use trainer::Trainer;
+
+/// Runs once when the module is loaded: a panic is told on the console before it ends the module.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}

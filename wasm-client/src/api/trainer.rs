@@ -1,0 +1,205 @@
+//! A model on a device, for JavaScript. One module is built per engine; this file is in each.
+
+use choir_shared::task::TaskConfig;
+use choir_shared::wire::{self, limits};
+use serde::Serialize;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+use super::clock::milliseconds;
+use super::device::{DeviceEngine, open_engine};
+use super::error::{ApiError, to_js};
+use crate::engine::EngineError;
+use crate::train::batch::Examples;
+use crate::train::{self, TrainError};
+
+#[derive(Serialize)]
+struct InfoView {
+    device: String,
+    adapter: String,
+}
+
+#[derive(Serialize)]
+struct StepView {
+    step: u32,
+    loss: f32,
+    milliseconds: f64,
+}
+
+#[derive(Serialize)]
+struct CountsView {
+    dispatches: u32,
+    submits: u32,
+    #[serde(rename = "peakBytes")]
+    peak_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct EvaluationView {
+    loss: f32,
+    accuracy: f32,
+    predictions: Vec<u32>,
+}
+
+/// Trains one task on this module's engine.
+#[wasm_bindgen]
+pub struct Trainer {
+    inner: train::Trainer<DeviceEngine>,
+}
+
+#[wasm_bindgen]
+impl Trainer {
+    /// A trainer for the task with this configuration (wire bytes), on a device of this engine.
+    pub async fn open(config: Vec<u8>) -> Result<Self, ApiError> {
+        let config: TaskConfig = wire::decode(&config, limits::TASK_CONFIG)
+            .map_err(|error| ApiError::new("bad-input", &error))?;
+        config
+            .check()
+            .map_err(|error| ApiError::new("bad-task", &error))?;
+        let engine = open_engine().await?;
+        Ok(Self {
+            inner: train::Trainer::new(engine, config)?,
+        })
+    }
+
+    /// The device and its adapter's name.
+    pub fn info(&self) -> Result<JsValue, ApiError> {
+        let device = self.inner.device();
+        to_js(&InfoView {
+            device: device.kind,
+            adapter: device.adapter,
+        })
+    }
+
+    /// The next bytes of the safetensors file, in any chunking.
+    #[wasm_bindgen(js_name = addWeights)]
+    pub fn add_weights(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        Ok(self.inner.add_weights(chunk)?)
+    }
+
+    /// Ends the weights; fails if tensors are missing, by name.
+    #[wasm_bindgen(js_name = finishWeights)]
+    pub fn finish_weights(&mut self) -> Result<(), ApiError> {
+        Ok(self.inner.finish_weights()?)
+    }
+
+    /// The classifier of a task whose payload has none.
+    #[wasm_bindgen(js_name = setFrozenHead)]
+    pub fn set_frozen_head(&mut self, flat: &[f32]) -> Result<(), ApiError> {
+        Ok(self.inner.set_frozen_head(flat)?)
+    }
+
+    /// Loads an adapter; the optimizer starts anew.
+    #[wasm_bindgen(js_name = setAdapter)]
+    pub fn set_adapter(&mut self, flat: &[f32]) -> Result<(), ApiError> {
+        Ok(self.inner.set_adapter(flat)?)
+    }
+
+    /// The adapter as it is now.
+    pub async fn adapter(&mut self) -> Result<Vec<f32>, ApiError> {
+        Ok(self.inner.adapter().await?)
+    }
+
+    /// The examples to train on, packed, and the seed of their order.
+    #[wasm_bindgen(js_name = setExamples)]
+    pub fn set_examples(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
+        seed: u64,
+    ) -> Result<(), ApiError> {
+        self.inner
+            .set_examples(examples(tokens, starts, labels)?, seed);
+        Ok(())
+    }
+
+    /// Trains on the next batch.
+    pub async fn step(&mut self) -> Result<JsValue, ApiError> {
+        let start = milliseconds();
+        let report = self.inner.step().await?;
+        let milliseconds = milliseconds() - start;
+        to_js(&StepView {
+            step: report.step,
+            loss: report.loss,
+            milliseconds,
+        })
+    }
+
+    /// Loss, accuracy and predictions on labelled examples.
+    pub async fn evaluate(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
+    ) -> Result<JsValue, ApiError> {
+        let evaluation = self
+            .inner
+            .evaluate(&examples(tokens, starts, labels)?)
+            .await?;
+        let train::evaluate::Evaluation {
+            loss,
+            accuracy,
+            predictions,
+        } = evaluation;
+        to_js(&EvaluationView {
+            loss,
+            accuracy,
+            predictions,
+        })
+    }
+
+    /// Class probabilities, `[texts, labels]`, row-major.
+    pub async fn classify(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+    ) -> Result<Vec<f32>, ApiError> {
+        Ok(self
+            .inner
+            .classify(&examples(tokens, starts, Vec::new())?)
+            .await?)
+    }
+
+    /// The payload of a centroids task, of the examples set.
+    pub async fn centroids(&mut self) -> Result<Vec<f32>, ApiError> {
+        Ok(self.inner.centroids().await?)
+    }
+
+    /// Counts of the last step.
+    pub fn counts(&self) -> Result<JsValue, ApiError> {
+        let counts = self.inner.counts();
+        to_js(&CountsView {
+            dispatches: counts.dispatches,
+            submits: counts.submits,
+            peak_bytes: counts.peak_bytes,
+        })
+    }
+}
+
+fn examples(tokens: Vec<u32>, starts: Vec<u32>, labels: Vec<u32>) -> Result<Examples, ApiError> {
+    Ok(Examples::new(tokens, starts, labels)?)
+}
+
+impl From<TrainError> for ApiError {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Engine(error) => error.into(),
+            TrainError::Load(error) => Self::new("bad-model", &error),
+            TrainError::Task(error) => Self::new("bad-task", &error),
+            error @ TrainError::TooEarly(_) => Self::new("internal", &error),
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        let code = match error {
+            EngineError::NoDevice(_) => "no-device",
+            EngineError::DeviceLost(_) => "device-lost",
+            EngineError::NotFinite { .. } => "not-finite",
+            EngineError::TooLarge { .. } => "too-large",
+            EngineError::Shape { .. } | EngineError::OutOfRange { .. } => "bad-input",
+        };
+        Self::new(code, &error)
+    }
+}

@@ -1,0 +1,374 @@
+//! Engine *cpu*'s kernels: matrix products by `rten-gemm`, everything around them in plain loops
+//! that compile to SIMD code. One thread in a tab, all cores natively.
+
+use core::ops::Range;
+
+use super::kernels::{
+    AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
+    NormCall, NormGradient, WeightGradient,
+};
+use super::{
+    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, Parameter, StepCounts,
+};
+pub use buffer::CpuBuffer;
+use buffer::{Meter, Pool};
+use product::Products;
+use rows::{Moments, Norm, Sequences};
+
+mod attention;
+mod buffer;
+mod embedding;
+mod linear;
+mod parallel;
+mod pointwise;
+mod product;
+mod rows;
+
+/// The kernels of this machine's processor.
+pub struct CpuKernels {
+    products: Products,
+    pool: Pool,
+    meter: Meter,
+    adapter: Vec<f32>,
+    gradient: Vec<f32>,
+    moments: Moments,
+    batch: Batch,
+    row_starts: Vec<u32>,
+    loss: f32,
+    calls: u32,
+}
+
+impl Default for CpuKernels {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CpuKernels {
+    /// Kernels for this processor's instructions. Frozen tensors of one serve any other.
+    pub fn new() -> Self {
+        Self {
+            products: Products::new(),
+            pool: Pool::default(),
+            meter: Meter::default(),
+            adapter: Vec::new(),
+            gradient: Vec::new(),
+            moments: Moments::default(),
+            batch: Batch {
+                tokens: Vec::new(),
+                token_starts: vec![0],
+                labels: Vec::new(),
+                num_virtual_tokens: 0,
+            },
+            row_starts: vec![0],
+            loss: 0.0,
+            calls: 0,
+        }
+    }
+
+    fn sequences(&self) -> Sequences<'_> {
+        Sequences {
+            row_starts: &self.row_starts,
+            virtual_tokens: self.batch.num_virtual_tokens as usize,
+        }
+    }
+
+    fn trained(&self, range: &Range<usize>) -> &[f32] {
+        &self.adapter[range.clone()]
+    }
+}
+
+impl Kernels for CpuKernels {
+    type Buffer = CpuBuffer;
+
+    fn device(&self) -> DeviceInfo {
+        DeviceInfo {
+            kind: "cpu".to_owned(),
+            adapter: self.products.name().to_owned(),
+        }
+    }
+
+    fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<CpuBuffer, EngineError> {
+        Ok(CpuBuffer::new(values.to_vec(), shape, &self.meter))
+    }
+
+    fn allocate(&mut self, rows: usize, columns: usize) -> Result<CpuBuffer, EngineError> {
+        Ok(self.pool.take(rows * columns, &self.meter))
+    }
+
+    fn release(&mut self, buffer: CpuBuffer) {
+        self.pool.give_back(buffer);
+    }
+
+    fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
+        self.adapter = flat.to_vec();
+        self.gradient = vec![0.0; flat.len()];
+        self.moments = Moments {
+            first: vec![0.0; flat.len()],
+            second: vec![0.0; flat.len()],
+            steps: 0,
+        };
+        Ok(())
+    }
+
+    fn begin(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        self.batch.clone_from(batch);
+        self.row_starts = batch.row_starts();
+        self.calls = 0;
+        Ok(())
+    }
+
+    fn embed(
+        &mut self,
+        tables: &EmbeddingTables<CpuBuffer>,
+        prompt: Option<&Parameter>,
+        out: &CpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        self.embed_rows(tables, prompt, out, dim)
+    }
+
+    fn prompt_gradient(&mut self, d_x: &CpuBuffer, prompt: &Parameter) -> Result<(), EngineError> {
+        self.calls += 1;
+        self.sum_prompt_rows(d_x, prompt)
+    }
+
+    fn linear(&mut self, call: LinearCall<'_, CpuBuffer>) -> Result<(), EngineError> {
+        self.calls += 1;
+        self.multiply_linear(call)
+    }
+
+    fn linear_input_gradient(
+        &mut self,
+        call: LinearInputGradient<'_, CpuBuffer>,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        self.multiply_input_gradient(call)
+    }
+
+    fn lora_gradient(&mut self, call: LoraGradient<'_, CpuBuffer>) -> Result<(), EngineError> {
+        self.calls += 1;
+        self.multiply_lora_gradient(call)
+    }
+
+    fn weight_gradient(&mut self, call: WeightGradient<'_, CpuBuffer>) -> Result<(), EngineError> {
+        self.calls += 1;
+        self.multiply_weight_gradient(call)
+    }
+
+    fn norm(&mut self, call: NormCall<'_, CpuBuffer>) -> Result<(), EngineError> {
+        self.calls += 1;
+        let NormCall {
+            x,
+            residual,
+            gain,
+            bias,
+            eps,
+            normalized,
+            rstd,
+            y,
+            rows,
+            dim,
+        } = call;
+        let (x, gain, bias) = (x.values(), gain.values(), bias.values());
+        let residual = residual.map(CpuBuffer::values);
+        let norm = Norm {
+            x: &x,
+            residual: residual.as_ref().map(|residual| residual.as_slice()),
+            gain: &gain[..dim],
+            bias: &bias[..dim],
+            eps,
+        };
+        norm.forward(
+            &mut normalized.values_mut()[..rows * dim],
+            &mut rstd.values_mut()[..rows],
+            &mut y.values_mut()[..rows * dim],
+        );
+        Ok(())
+    }
+
+    fn norm_gradient(&mut self, call: NormGradient<'_, CpuBuffer>) -> Result<(), EngineError> {
+        self.calls += 1;
+        let NormGradient {
+            d_y,
+            normalized,
+            rstd,
+            gain,
+            d_x,
+            add,
+            rows,
+            dim,
+        } = call;
+        rows::norm_gradient(
+            &d_y.values(),
+            &normalized.values(),
+            &rstd.values(),
+            &gain.values()[..dim],
+            &mut d_x.values_mut()[..rows * dim],
+            add,
+        );
+        Ok(())
+    }
+
+    fn attention(&mut self, call: AttentionCall<'_, CpuBuffer>) -> Result<(), EngineError> {
+        self.calls += 1;
+        attention::forward(
+            &self.products,
+            heads(&call, &self.row_starts),
+            [&call.q.values(), &call.k.values(), &call.v.values()],
+            &mut call.out.values_mut(),
+            &mut call.log_sum_exp.values_mut(),
+        )
+    }
+
+    fn attention_gradient(
+        &mut self,
+        call: AttentionGradient<'_, CpuBuffer>,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        let forward = &call.forward;
+        let saved = attention::Saved {
+            q: &forward.q.values(),
+            k: &forward.k.values(),
+            v: &forward.v.values(),
+            out: &forward.out.values(),
+            log_sum_exp: &forward.log_sum_exp.values(),
+            d_out: &call.d_out.values(),
+        };
+        attention::backward(
+            &self.products,
+            heads(forward, &self.row_starts),
+            saved,
+            &mut call.delta.values_mut(),
+            [
+                &mut call.d_q.values_mut(),
+                &mut call.d_k.values_mut(),
+                &mut call.d_v.values_mut(),
+            ],
+        )
+    }
+
+    fn activation(
+        &mut self,
+        kind: Activation,
+        x: &CpuBuffer,
+        y: &CpuBuffer,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        let (x, mut y) = (x.values(), y.values_mut());
+        match kind {
+            Activation::Gelu => pointwise::map(&x[..len], &mut y[..len], pointwise::gelu),
+            Activation::Silu => pointwise::map(&x[..len], &mut y[..len], pointwise::silu),
+        }
+        Ok(())
+    }
+
+    fn activation_gradient(
+        &mut self,
+        kind: Activation,
+        x: &CpuBuffer,
+        d_y: &CpuBuffer,
+        d_x: &CpuBuffer,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        let (x, mut d_x_values) = (x.values(), d_x.values_mut());
+        let d_x_values = &mut d_x_values[..len];
+        if !d_x.is_same(d_y) {
+            d_x_values.copy_from_slice(&d_y.values()[..len]);
+        }
+        match kind {
+            Activation::Gelu => pointwise::scale_by(&x[..len], d_x_values, pointwise::gelu_slope),
+            Activation::Silu => pointwise::scale_by(&x[..len], d_x_values, pointwise::silu_slope),
+        }
+        Ok(())
+    }
+
+    fn mean_pool(&mut self, x: &CpuBuffer, out: &CpuBuffer, dim: usize) -> Result<(), EngineError> {
+        self.calls += 1;
+        rows::mean_pool(&x.values(), self.sequences(), &mut out.values_mut(), dim);
+        Ok(())
+    }
+
+    fn mean_pool_gradient(
+        &mut self,
+        d_out: &CpuBuffer,
+        d_x: &CpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        rows::mean_pool_gradient(
+            &d_out.values(),
+            self.sequences(),
+            &mut d_x.values_mut(),
+            dim,
+        );
+        Ok(())
+    }
+
+    fn cross_entropy(
+        &mut self,
+        logits: &CpuBuffer,
+        d_logits: &CpuBuffer,
+        classes: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        let (labels, mut d_logits) = (&self.batch.labels, d_logits.values_mut());
+        self.loss = rows::cross_entropy(&logits.values(), labels, &mut d_logits, classes);
+        Ok(())
+    }
+
+    fn optimizer_step(&mut self, optimizer: &AdamW) -> Result<(), EngineError> {
+        self.calls += 1;
+        rows::adamw(
+            optimizer,
+            &mut self.adapter,
+            &self.gradient,
+            &mut self.moments,
+        );
+        Ok(())
+    }
+
+    async fn read_loss(&mut self) -> Result<f32, EngineError> {
+        Ok(self.loss)
+    }
+
+    async fn read(&mut self, buffer: &CpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {
+        let values = buffer.values();
+        values
+            .get(..len)
+            .map(<[f32]>::to_vec)
+            .ok_or_else(|| EngineError::Shape {
+                what: "tensor to read".to_owned(),
+                expected: len,
+                found: values.len(),
+            })
+    }
+
+    async fn read_adapter(&mut self) -> Result<Vec<f32>, EngineError> {
+        Ok(self.adapter.clone())
+    }
+
+    async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError> {
+        Ok(self.gradient.clone())
+    }
+
+    fn counts(&self) -> StepCounts {
+        StepCounts {
+            dispatches: self.calls,
+            submits: 0,
+            peak_bytes: self.meter.peak() + 16 * self.adapter.len() as u64,
+        }
+    }
+}
+
+fn heads<'a>(call: &AttentionCall<'_, CpuBuffer>, row_starts: &'a [u32]) -> attention::Heads<'a> {
+    attention::Heads {
+        heads: call.heads,
+        head_dim: call.head_dim,
+        mask: call.mask,
+        row_starts,
+    }
+}

@@ -1,0 +1,58 @@
+//! Token ids to rows, and the gradient of the rows that are trained.
+
+use super::CpuKernels;
+use super::buffer::CpuBuffer;
+use super::rows::Sequences;
+use crate::engine::{EmbeddingTables, EngineError, Parameter};
+
+impl CpuKernels {
+    pub(super) fn embed_rows(
+        &mut self,
+        tables: &EmbeddingTables<CpuBuffer>,
+        prompt: Option<&Parameter>,
+        out: &CpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        let (word, position) = (tables.word.table(), tables.position.table());
+        let token_type = tables.token_type.table();
+        let prompt = prompt.map_or(&[][..], |prompt| self.trained(&prompt.range));
+        let mut out = out.values_mut();
+        let mut rows = out.chunks_exact_mut(dim);
+        for pair in self.batch.token_starts.windows(2) {
+            let tokens = &self.batch.tokens[pair[0] as usize..pair[1] as usize];
+            let words = tokens
+                .iter()
+                .map(|&token| &word[token as usize * dim..][..dim]);
+            let sources = prompt.chunks_exact(dim).chain(words);
+            for ((source, position), row) in sources.zip(position.chunks_exact(dim)).zip(&mut rows)
+            {
+                let added = position.iter().zip(&token_type[..dim]);
+                for ((out, source), (position, kind)) in row.iter_mut().zip(source).zip(added) {
+                    *out = source + position + kind;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn sum_prompt_rows(
+        &mut self,
+        d_x: &CpuBuffer,
+        prompt: &Parameter,
+    ) -> Result<(), EngineError> {
+        let [virtual_tokens, dim] = prompt.shape;
+        let d_x = d_x.values();
+        let d_prompt = &mut self.gradient[prompt.range.clone()];
+        d_prompt.fill(0.0);
+        let sequences = Sequences {
+            row_starts: &self.row_starts,
+            virtual_tokens,
+        };
+        for row in sequences.first_rows() {
+            for (sum, d_x) in d_prompt.iter_mut().zip(&d_x[row * dim..]) {
+                *sum += d_x;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! What an engine that records ([`super::record`]) needs from its device: one call per fused
+//! kernel, forward and backward.
+//!
+//! A buffer holds at least the values that its use names; row counts come with each call. Every
+//! backward call that yields the gradient of an activation says whether it *adds* to what is there.
+//! Gradients of the adapter go to the kernels' own flat gradient buffer, at the parameter's range,
+//! and are written (not added) once per step.
+
+use super::{
+    Activation, AdamW, AttentionMask, Batch, DeviceInfo, EngineError, LinearLayer, LoraFactors,
+    Parameter, StepCounts, Weight,
+};
+
+/// `y = x·W + b + scale·(x·A)·B`.
+pub struct LinearCall<'a, B> {
+    /// `[rows, in]`.
+    pub x: &'a B,
+    /// The weights.
+    pub layer: &'a LinearLayer<B>,
+    /// `x·A`, `[rows, rank]`: written forward, read backward. Present if `layer.lora` is.
+    pub low_rank: Option<&'a B>,
+    /// `[rows, out]`: written.
+    pub y: &'a B,
+    /// Rows of `x` and `y`.
+    pub rows: usize,
+}
+
+/// `d_x (+)= d_y·Wᵀ + (scale·d_y·Bᵀ)·Aᵀ`.
+pub struct LinearInputGradient<'a, B> {
+    /// `[rows, out]`.
+    pub d_y: &'a B,
+    /// The weights.
+    pub layer: &'a LinearLayer<B>,
+    /// `scale·d_y·Bᵀ`, `[rows, rank]`, from [`Kernels::lora_gradient`]. Present if `layer.lora` is.
+    pub d_low_rank: Option<&'a B>,
+    /// `[rows, in]`.
+    pub d_x: &'a B,
+    /// Add to `d_x` instead of writing it.
+    pub add: bool,
+    /// Rows.
+    pub rows: usize,
+}
+
+/// `d_low_rank = scale·d_y·Bᵀ`, `dA = xᵀ·d_low_rank`, `dB = scale·low_rankᵀ·d_y`.
+pub struct LoraGradient<'a, B> {
+    /// `[rows, in]`.
+    pub x: &'a B,
+    /// `[rows, out]`.
+    pub d_y: &'a B,
+    /// The factors; their ranges are where the gradients go.
+    pub lora: &'a LoraFactors,
+    /// `x·A` of the forward pass, `[rows, rank]`.
+    pub low_rank: &'a B,
+    /// `[rows, rank]`: written.
+    pub d_low_rank: &'a B,
+    /// Rows.
+    pub rows: usize,
+}
+
+/// `dW = xᵀ·d_y` and `db = Σ_rows d_y`, of trained weights.
+pub struct WeightGradient<'a, B> {
+    /// `[rows, in]`.
+    pub x: &'a B,
+    /// `[rows, out]`.
+    pub d_y: &'a B,
+    /// Where dW goes, if the weight is trained.
+    pub weight: Option<&'a Parameter>,
+    /// Where db goes, if the bias is trained.
+    pub bias: Option<&'a Parameter>,
+    /// `[in, out]`.
+    pub shape: [usize; 2],
+    /// Rows.
+    pub rows: usize,
+}
+
+/// Layer norm of `x + residual`.
+pub struct NormCall<'a, B> {
+    /// `[rows, dim]`.
+    pub x: &'a B,
+    /// `[rows, dim]`.
+    pub residual: Option<&'a B>,
+    /// `[1, dim]`.
+    pub gain: &'a B,
+    /// `[1, dim]`.
+    pub bias: &'a B,
+    /// Added to the variance.
+    pub eps: f32,
+    /// `(x + residual - mean)·rstd`, `[rows, dim]`: written, kept for the gradient.
+    pub normalized: &'a B,
+    /// `1/√(variance + eps)`, `[rows]`: written, kept for the gradient.
+    pub rstd: &'a B,
+    /// `[rows, dim]`: written.
+    pub y: &'a B,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub dim: usize,
+}
+
+/// Gradient of the norm's input (the same for `x` and `residual`).
+pub struct NormGradient<'a, B> {
+    /// `[rows, dim]`.
+    pub d_y: &'a B,
+    /// From the forward pass.
+    pub normalized: &'a B,
+    /// From the forward pass.
+    pub rstd: &'a B,
+    /// `[1, dim]`.
+    pub gain: &'a B,
+    /// `[rows, dim]`.
+    pub d_x: &'a B,
+    /// Add to `d_x` instead of writing it.
+    pub add: bool,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub dim: usize,
+}
+
+/// Softmax attention within each sequence of the batch given to [`Kernels::begin`].
+pub struct AttentionCall<'a, B> {
+    /// `[rows, heads·head_dim]` each.
+    pub q: &'a B,
+    /// As `q`.
+    pub k: &'a B,
+    /// As `q`.
+    pub v: &'a B,
+    /// `[rows, heads·head_dim]`: written.
+    pub out: &'a B,
+    /// Log of the sum of exponentials of each row's scaled scores, `[rows, heads]`: written, kept
+    /// for the gradient.
+    pub log_sum_exp: &'a B,
+    /// Heads.
+    pub heads: usize,
+    /// Columns of one head.
+    pub head_dim: usize,
+    /// Which keys are seen.
+    pub mask: AttentionMask,
+    /// Rows.
+    pub rows: usize,
+}
+
+/// Gradient of attention; writes `d_q`, `d_k`, `d_v`.
+pub struct AttentionGradient<'a, B> {
+    /// The forward call.
+    pub forward: AttentionCall<'a, B>,
+    /// `[rows, heads·head_dim]`.
+    pub d_out: &'a B,
+    /// `Σ d_out·out` per row and head, `[rows, heads]`: scratch.
+    pub delta: &'a B,
+    /// `[rows, heads·head_dim]`: written.
+    pub d_q: &'a B,
+    /// As `d_q`.
+    pub d_k: &'a B,
+    /// As `d_q`.
+    pub d_v: &'a B,
+}
+
+/// The device's kernels.
+#[allow(async_fn_in_trait)]
+pub trait Kernels {
+    /// f32 storage on the device; cheap to clone.
+    type Buffer: Clone;
+
+    /// What it runs on.
+    fn device(&self) -> DeviceInfo;
+    /// Frozen values.
+    fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<Self::Buffer, EngineError>;
+    /// Scratch for `rows × columns` values, not cleared. Rows may be rounded up by the kernels.
+    fn allocate(&mut self, rows: usize, columns: usize) -> Result<Self::Buffer, EngineError>;
+    /// Gives scratch back for the next `allocate`. Work already queued still reads it.
+    fn release(&mut self, buffer: Self::Buffer);
+    /// The adapter's flat vector; moments and step count start at zero.
+    fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError>;
+    /// Uploads the batch's tokens, starts and labels; counts start at zero.
+    fn begin(&mut self, batch: &Batch) -> Result<(), EngineError>;
+
+    /// `out[row] = (word[token] or prompt[i]) + position[p] + token_type[0]`, `[rows, dim]`.
+    fn embed(
+        &mut self,
+        tables: &super::EmbeddingTables<Self::Buffer>,
+        prompt: Option<&Parameter>,
+        out: &Self::Buffer,
+        dim: usize,
+    ) -> Result<(), EngineError>;
+    /// `d_prompt[i] = Σ_sequences d_x[start + i]`, into the flat gradient.
+    fn prompt_gradient(
+        &mut self,
+        d_x: &Self::Buffer,
+        prompt: &Parameter,
+    ) -> Result<(), EngineError>;
+    /// Forward of a linear layer.
+    fn linear(&mut self, call: LinearCall<'_, Self::Buffer>) -> Result<(), EngineError>;
+    /// Gradient of its input.
+    fn linear_input_gradient(
+        &mut self,
+        call: LinearInputGradient<'_, Self::Buffer>,
+    ) -> Result<(), EngineError>;
+    /// Gradients of its low-rank part.
+    fn lora_gradient(&mut self, call: LoraGradient<'_, Self::Buffer>) -> Result<(), EngineError>;
+    /// Gradients of its trained weight and bias.
+    fn weight_gradient(
+        &mut self,
+        call: WeightGradient<'_, Self::Buffer>,
+    ) -> Result<(), EngineError>;
+    /// Forward of a norm.
+    fn norm(&mut self, call: NormCall<'_, Self::Buffer>) -> Result<(), EngineError>;
+    /// Gradient of its input.
+    fn norm_gradient(&mut self, call: NormGradient<'_, Self::Buffer>) -> Result<(), EngineError>;
+    /// Forward of attention.
+    fn attention(&mut self, call: AttentionCall<'_, Self::Buffer>) -> Result<(), EngineError>;
+    /// Gradients of its inputs.
+    fn attention_gradient(
+        &mut self,
+        call: AttentionGradient<'_, Self::Buffer>,
+    ) -> Result<(), EngineError>;
+    /// `y = f(x)` over `len` values.
+    fn activation(
+        &mut self,
+        kind: Activation,
+        x: &Self::Buffer,
+        y: &Self::Buffer,
+        len: usize,
+    ) -> Result<(), EngineError>;
+    /// `d_x = d_y·f'(x)` over `len` values; `d_x` and `d_y` may be the same buffer.
+    fn activation_gradient(
+        &mut self,
+        kind: Activation,
+        x: &Self::Buffer,
+        d_y: &Self::Buffer,
+        d_x: &Self::Buffer,
+        len: usize,
+    ) -> Result<(), EngineError>;
+    /// Mean over each sequence's real tokens: `[rows, dim]` to `[batch, dim]`.
+    fn mean_pool(
+        &mut self,
+        x: &Self::Buffer,
+        out: &Self::Buffer,
+        dim: usize,
+    ) -> Result<(), EngineError>;
+    /// Its gradient, zero for virtual tokens: `[batch, dim]` to `[rows, dim]`, written.
+    fn mean_pool_gradient(
+        &mut self,
+        d_out: &Self::Buffer,
+        d_x: &Self::Buffer,
+        dim: usize,
+    ) -> Result<(), EngineError>;
+    /// The mean loss of the batch's labels and its gradient by the logits, `[batch, classes]`.
+    fn cross_entropy(
+        &mut self,
+        logits: &Self::Buffer,
+        d_logits: &Self::Buffer,
+        classes: usize,
+    ) -> Result<(), EngineError>;
+    /// AdamW over the whole flat adapter; counts its own steps.
+    fn optimizer_step(&mut self, optimizer: &AdamW) -> Result<(), EngineError>;
+
+    /// Sends off what is queued and reads the loss of the last `cross_entropy`.
+    async fn read_loss(&mut self) -> Result<f32, EngineError>;
+    /// Reads `len` values.
+    async fn read(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<f32>, EngineError>;
+    /// Reads the flat adapter.
+    async fn read_adapter(&mut self) -> Result<Vec<f32>, EngineError>;
+    /// Reads the flat gradient.
+    async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError>;
+    /// Counts since `begin`.
+    fn counts(&self) -> StepCounts;
+}
+
+/// The trained parameter of a weight, if it is trained.
+pub(crate) fn trained<T>(weight: &Weight<T>) -> Option<&Parameter> {
+    match weight {
+        Weight::Frozen(_) => None,
+        Weight::Trained(parameter) => Some(parameter),
+    }
+}

@@ -1,0 +1,378 @@
+//! An engine out of a device's kernels: it records the forward operations of a step and replays
+//! them backwards.
+//!
+//! An operation is recorded only if its output has a gradient, that is if something trained lies
+//! at or below it: with nothing but the head trained the encoder leaves no record, and no gradient
+//! goes below the lowest trained layer. What is not recorded is not kept: its buffers return to
+//! the pool when the model lets go of them.
+
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use super::kernels::{AttentionCall, Kernels, LinearCall, NormCall, trained};
+use super::{
+    Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
+    LinearLayer, NormLayer, Parameter, StepCounts, Weight,
+};
+use tape::{Entry, Tape};
+use value::Returned;
+pub use value::Value;
+
+mod backward;
+mod check;
+mod tape;
+mod value;
+
+/// An engine that records on the kernels `K`.
+pub struct Recorded<K: Kernels> {
+    kernels: K,
+    returned: Returned<K::Buffer>,
+    batch: Batch,
+    training: bool,
+    adapter_len: usize,
+    tape: Tape<K::Buffer>,
+    loss: Option<Loss<K::Buffer>>,
+    /// Identity matrices by size, for the rare sum of two gradients that no kernel adds.
+    identities: Vec<(usize, K::Buffer)>,
+}
+
+/// The gradient of the loss by the logits, and the entry that made those.
+struct Loss<B: Clone> {
+    node: Option<usize>,
+    d_logits: Value<B>,
+}
+
+type ValueOf<K> = Value<<K as Kernels>::Buffer>;
+
+impl<K: Kernels> Recorded<K> {
+    /// An engine on these kernels.
+    pub fn new(kernels: K) -> Self {
+        Self {
+            kernels,
+            returned: Rc::new(RefCell::new(Vec::new())),
+            batch: Batch {
+                tokens: Vec::new(),
+                token_starts: Vec::new(),
+                labels: Vec::new(),
+                num_virtual_tokens: 0,
+            },
+            training: false,
+            adapter_len: 0,
+            tape: Tape::new(),
+            loss: None,
+            identities: Vec::new(),
+        }
+    }
+
+    /// The kernels beneath.
+    pub fn kernels(&self) -> &K {
+        &self.kernels
+    }
+
+    /// The kernels beneath.
+    pub fn kernels_mut(&mut self) -> &mut K {
+        &mut self.kernels
+    }
+
+    fn scratch(&mut self, shape: [usize; 2]) -> Result<ValueOf<K>, EngineError> {
+        self.output(shape, false)
+    }
+
+    /// A new tensor; if it is to have a gradient, the entry pushed next is the one that made it.
+    fn output(
+        &mut self,
+        [rows, columns]: [usize; 2],
+        gradient: bool,
+    ) -> Result<ValueOf<K>, EngineError> {
+        self.recycle();
+        let buffer = self.kernels.allocate(rows, columns)?;
+        let node = gradient.then_some(self.tape.len());
+        Ok(Value::scratch(
+            buffer,
+            [rows, columns],
+            node,
+            &self.returned,
+        ))
+    }
+
+    fn recycle(&mut self) {
+        for buffer in self.returned.borrow_mut().drain(..) {
+            self.kernels.release(buffer);
+        }
+    }
+}
+
+impl<K: Kernels> Engine for Recorded<K> {
+    type Tensor = ValueOf<K>;
+
+    fn device(&self) -> DeviceInfo {
+        self.kernels.device()
+    }
+
+    fn frozen(&mut self, values: &[f32], shape: [usize; 2]) -> Result<Self::Tensor, EngineError> {
+        check::length("frozen tensor", shape[0] * shape[1], values.len())?;
+        Ok(Value::frozen(self.kernels.upload(values, shape)?, shape))
+    }
+
+    fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
+        self.adapter_len = flat.len();
+        self.kernels.load_adapter(flat)
+    }
+
+    fn begin(&mut self, batch: &Batch, training: bool) -> Result<(), EngineError> {
+        check::batch(batch)?;
+        self.tape.clear();
+        self.loss = None;
+        self.recycle();
+        self.training = training;
+        self.batch.clone_from(batch);
+        self.kernels.begin(batch)
+    }
+
+    fn embedding(
+        &mut self,
+        tables: &EmbeddingTables<Self::Tensor>,
+        prompt: Option<&Parameter>,
+        dim: usize,
+    ) -> Result<Self::Tensor, EngineError> {
+        check::embedding(&self.batch, tables, prompt, dim)?;
+        if let Some(prompt) = prompt {
+            check::parameter("soft prompt", prompt, prompt.shape, self.adapter_len)?;
+        }
+        let recorded = self.training && prompt.is_some();
+        let out = self.output([self.batch.rows(), dim], recorded)?;
+        let tables = EmbeddingTables {
+            word: tables.word.buffer().clone(),
+            position: tables.position.buffer().clone(),
+            token_type: tables.token_type.buffer().clone(),
+        };
+        self.kernels.embed(&tables, prompt, out.buffer(), dim)?;
+        if let (true, Some(prompt)) = (recorded, prompt) {
+            self.tape.push(
+                Entry::Embedding {
+                    prompt: prompt.clone(),
+                },
+                &[],
+            );
+        }
+        Ok(out)
+    }
+
+    fn linear(
+        &mut self,
+        x: &Self::Tensor,
+        layer: &LinearLayer<Self::Tensor>,
+    ) -> Result<Self::Tensor, EngineError> {
+        check::linear(x.shape(), layer, self.adapter_len)?;
+        let rows = x.shape()[0];
+        let layer = buffers_of(layer);
+        let has_trained = layer.lora.is_some()
+            || trained(&layer.weight).is_some()
+            || layer
+                .bias
+                .as_ref()
+                .is_some_and(|bias| trained(bias).is_some());
+        let recorded = self.training && (x.node().is_some() || has_trained);
+        let low_rank = match &layer.lora {
+            Some(lora) => Some(self.scratch([rows, lora.a.shape[1]])?),
+            None => None,
+        };
+        let y = self.output([rows, layer.shape[1]], recorded)?;
+        self.kernels.linear(LinearCall {
+            x: x.buffer(),
+            layer: &layer,
+            low_rank: low_rank.as_ref().map(Value::buffer),
+            y: y.buffer(),
+            rows,
+        })?;
+        if recorded {
+            let input = x.node();
+            let x = has_trained.then(|| x.clone());
+            self.tape.push(
+                Entry::Linear {
+                    input,
+                    x,
+                    layer,
+                    low_rank,
+                },
+                &[input],
+            );
+        }
+        Ok(y)
+    }
+
+    fn norm(
+        &mut self,
+        x: &Self::Tensor,
+        residual: Option<&Self::Tensor>,
+        layer: &NormLayer<Self::Tensor>,
+    ) -> Result<Self::Tensor, EngineError> {
+        check::norm(x, residual, layer)?;
+        let [rows, dim] = x.shape();
+        let nodes = [x.node(), residual.and_then(Value::node)];
+        let recorded = self.training && nodes.iter().any(Option::is_some);
+        let normalized = self.scratch([rows, dim])?;
+        let rstd = self.scratch([rows, 1])?;
+        let y = self.output([rows, dim], recorded)?;
+        self.kernels.norm(NormCall {
+            x: x.buffer(),
+            residual: residual.map(Value::buffer),
+            gain: layer.gain.buffer(),
+            bias: layer.bias.buffer(),
+            eps: layer.eps,
+            normalized: normalized.buffer(),
+            rstd: rstd.buffer(),
+            y: y.buffer(),
+            rows,
+            dim,
+        })?;
+        if recorded {
+            let [x, residual] = nodes;
+            let gain = layer.gain.clone();
+            self.tape.push(
+                Entry::Norm {
+                    x,
+                    residual,
+                    gain,
+                    normalized,
+                    rstd,
+                },
+                &nodes,
+            );
+        }
+        Ok(y)
+    }
+
+    fn attention(
+        &mut self,
+        q: &Self::Tensor,
+        k: &Self::Tensor,
+        v: &Self::Tensor,
+        heads: usize,
+        mask: AttentionMask,
+    ) -> Result<Self::Tensor, EngineError> {
+        check::attention(self.batch.rows(), q, k, v, heads)?;
+        let [rows, columns] = q.shape();
+        let nodes = [q.node(), k.node(), v.node()];
+        let recorded = self.training && nodes.iter().any(Option::is_some);
+        let log_sum_exp = self.scratch([rows, heads])?;
+        let out = self.output([rows, columns], recorded)?;
+        self.kernels.attention(AttentionCall {
+            q: q.buffer(),
+            k: k.buffer(),
+            v: v.buffer(),
+            out: out.buffer(),
+            log_sum_exp: log_sum_exp.buffer(),
+            heads,
+            head_dim: columns / heads,
+            mask,
+            rows,
+        })?;
+        if recorded {
+            let (q, k, v) = (q.clone(), k.clone(), v.clone());
+            let kept = out.clone();
+            self.tape.push(
+                Entry::Attention {
+                    q,
+                    k,
+                    v,
+                    out: kept,
+                    log_sum_exp,
+                    heads,
+                    mask,
+                },
+                &nodes,
+            );
+        }
+        Ok(out)
+    }
+
+    fn activation(
+        &mut self,
+        x: &Self::Tensor,
+        kind: Activation,
+    ) -> Result<Self::Tensor, EngineError> {
+        let recorded = self.training && x.node().is_some();
+        let y = self.output(x.shape(), recorded)?;
+        let len = x.shape()[0] * x.shape()[1];
+        self.kernels.activation(kind, x.buffer(), y.buffer(), len)?;
+        if recorded {
+            self.tape
+                .push(Entry::Activation { x: x.clone(), kind }, &[x.node()]);
+        }
+        Ok(y)
+    }
+
+    fn mean_pool(&mut self, x: &Self::Tensor) -> Result<Self::Tensor, EngineError> {
+        let [rows, dim] = x.shape();
+        check::length("rows to pool", self.batch.rows(), rows)?;
+        let input = x.node().filter(|_| self.training);
+        let out = self.output([self.batch.len(), dim], input.is_some())?;
+        self.kernels.mean_pool(x.buffer(), out.buffer(), dim)?;
+        if let Some(input) = input {
+            self.tape.push(
+                Entry::MeanPool {
+                    input,
+                    shape: [rows, dim],
+                },
+                &[Some(input)],
+            );
+        }
+        Ok(out)
+    }
+
+    fn cross_entropy(&mut self, logits: &Self::Tensor) -> Result<(), EngineError> {
+        check::logits(&self.batch, logits.shape())?;
+        let d_logits = self.scratch(logits.shape())?;
+        self.kernels
+            .cross_entropy(logits.buffer(), d_logits.buffer(), logits.shape()[1])?;
+        self.loss = Some(Loss {
+            node: logits.node(),
+            d_logits,
+        });
+        Ok(())
+    }
+
+    fn backward(&mut self) -> Result<(), EngineError> {
+        self.replay()
+    }
+
+    fn optimizer_step(&mut self, optimizer: &AdamW) -> Result<(), EngineError> {
+        self.kernels.optimizer_step(optimizer)
+    }
+
+    async fn read_loss(&mut self) -> Result<f32, EngineError> {
+        self.kernels.read_loss().await
+    }
+
+    async fn read(&mut self, tensor: &Self::Tensor) -> Result<Vec<f32>, EngineError> {
+        let [rows, columns] = tensor.shape();
+        self.kernels.read(tensor.buffer(), rows * columns).await
+    }
+
+    async fn read_adapter(&mut self) -> Result<Vec<f32>, EngineError> {
+        self.kernels.read_adapter().await
+    }
+
+    async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError> {
+        self.kernels.read_gradient().await
+    }
+
+    fn counts(&self) -> StepCounts {
+        self.kernels.counts()
+    }
+}
+
+/// The layer with the device's buffers in place of the handles.
+fn buffers_of<B: Clone>(layer: &LinearLayer<Value<B>>) -> LinearLayer<B> {
+    let buffer_of = |weight: &Weight<Value<B>>| match weight {
+        Weight::Frozen(value) => Weight::Frozen(value.buffer().clone()),
+        Weight::Trained(parameter) => Weight::Trained(parameter.clone()),
+    };
+    LinearLayer {
+        weight: buffer_of(&layer.weight),
+        bias: layer.bias.as_ref().map(buffer_of),
+        lora: layer.lora.clone(),
+        shape: layer.shape,
+    }
+}

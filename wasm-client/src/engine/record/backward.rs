@@ -1,0 +1,306 @@
+//! The record of a step, replayed backwards.
+
+use super::tape::Entry;
+use super::{Recorded, Value, ValueOf};
+use crate::engine::kernels::{
+    AttentionCall, AttentionGradient, Kernels, LinearInputGradient, LoraGradient, NormGradient,
+    WeightGradient, trained,
+};
+use crate::engine::{EngineError, LinearLayer, Weight};
+
+/// The gradient of each entry's output, where there is one by now.
+type Gradients<K> = Vec<Option<ValueOf<K>>>;
+
+impl<K: Kernels> Recorded<K> {
+    /// Walks the tape from the loss to the lowest trained parameter and empties it.
+    pub(super) fn replay(&mut self) -> Result<(), EngineError> {
+        let loss = self.loss.take().ok_or_else(|| EngineError::Shape {
+            what: "losses to differentiate".to_owned(),
+            expected: 1,
+            found: 0,
+        })?;
+        let mut gradients: Gradients<K> = Vec::new();
+        gradients.resize_with(self.tape.len(), || None);
+        if let Some(node) = loss.node {
+            gradients[node] = Some(loss.d_logits);
+        }
+        while let Some((node, entry)) = self.tape.pop() {
+            if let Some(d_y) = gradients[node].take() {
+                self.replay_entry(node, entry, d_y, &mut gradients)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_entry(
+        &mut self,
+        node: usize,
+        entry: Entry<K::Buffer>,
+        d_y: ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        match entry {
+            Entry::Embedding { prompt } => self.kernels.prompt_gradient(d_y.buffer(), &prompt),
+            Entry::Linear {
+                input,
+                x,
+                layer,
+                low_rank,
+            } => {
+                let d_low_rank = self.parameter_gradients(x, &layer, low_rank, &d_y)?;
+                match input {
+                    Some(input) => {
+                        self.input_gradient(&layer, d_low_rank.as_ref(), &d_y, input, gradients)
+                    }
+                    None => Ok(()),
+                }
+            }
+            Entry::Norm {
+                x,
+                residual,
+                gain,
+                normalized,
+                rstd,
+            } => {
+                let norm = NormParts {
+                    gain,
+                    normalized,
+                    rstd,
+                };
+                self.norm_gradients(node, x, residual, &norm, &d_y, gradients)
+            }
+            Entry::Attention {
+                q,
+                k,
+                v,
+                out,
+                log_sum_exp,
+                heads,
+                mask,
+            } => {
+                let [rows, columns] = out.shape();
+                let delta = self.scratch([rows, heads])?;
+                let d_inputs = [
+                    self.scratch([rows, columns])?,
+                    self.scratch([rows, columns])?,
+                    self.scratch([rows, columns])?,
+                ];
+                self.kernels.attention_gradient(AttentionGradient {
+                    forward: AttentionCall {
+                        q: q.buffer(),
+                        k: k.buffer(),
+                        v: v.buffer(),
+                        out: out.buffer(),
+                        log_sum_exp: log_sum_exp.buffer(),
+                        heads,
+                        head_dim: columns / heads,
+                        mask,
+                        rows,
+                    },
+                    d_out: d_y.buffer(),
+                    delta: delta.buffer(),
+                    d_q: d_inputs[0].buffer(),
+                    d_k: d_inputs[1].buffer(),
+                    d_v: d_inputs[2].buffer(),
+                })?;
+                let nodes = [q.node(), k.node(), v.node()];
+                for (input, d_input) in nodes.into_iter().zip(d_inputs) {
+                    if let Some(input) = input {
+                        self.accumulate(input, d_input, gradients)?;
+                    }
+                }
+                Ok(())
+            }
+            Entry::Activation { x, kind } => {
+                let Some(input) = x.node() else { return Ok(()) };
+                let len = x.shape()[0] * x.shape()[1];
+                let d_x = if d_y.is_unique() {
+                    d_y.clone()
+                } else {
+                    self.scratch(x.shape())?
+                };
+                self.kernels.activation_gradient(
+                    kind,
+                    x.buffer(),
+                    d_y.buffer(),
+                    d_x.buffer(),
+                    len,
+                )?;
+                drop(d_y);
+                self.accumulate(input, d_x, gradients)
+            }
+            Entry::MeanPool { input, shape } => {
+                let d_x = self.scratch(shape)?;
+                self.kernels
+                    .mean_pool_gradient(d_y.buffer(), d_x.buffer(), shape[1])?;
+                self.accumulate(input, d_x, gradients)
+            }
+        }
+    }
+
+    /// Gradients of what is trained in a linear layer; yields `scale·d_y·Bᵀ` for its input's.
+    fn parameter_gradients(
+        &mut self,
+        x: Option<ValueOf<K>>,
+        layer: &LinearLayer<K::Buffer>,
+        low_rank: Option<ValueOf<K>>,
+        d_y: &ValueOf<K>,
+    ) -> Result<Option<ValueOf<K>>, EngineError> {
+        let Some(x) = x else { return Ok(None) };
+        let rows = x.shape()[0];
+        let weight = trained(&layer.weight);
+        let bias = layer.bias.as_ref().and_then(trained);
+        if weight.is_some() || bias.is_some() {
+            self.kernels.weight_gradient(WeightGradient {
+                x: x.buffer(),
+                d_y: d_y.buffer(),
+                weight,
+                bias,
+                shape: layer.shape,
+                rows,
+            })?;
+        }
+        let (Some(lora), Some(low_rank)) = (&layer.lora, low_rank) else {
+            return Ok(None);
+        };
+        let d_low_rank = self.scratch(low_rank.shape())?;
+        self.kernels.lora_gradient(LoraGradient {
+            x: x.buffer(),
+            d_y: d_y.buffer(),
+            lora,
+            low_rank: low_rank.buffer(),
+            d_low_rank: d_low_rank.buffer(),
+            rows,
+        })?;
+        Ok(Some(d_low_rank))
+    }
+
+    fn input_gradient(
+        &mut self,
+        layer: &LinearLayer<K::Buffer>,
+        d_low_rank: Option<&ValueOf<K>>,
+        d_y: &ValueOf<K>,
+        input: usize,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        let rows = d_y.shape()[0];
+        let (d_x, add) = self.target(input, [rows, layer.shape[0]], gradients)?;
+        self.kernels.linear_input_gradient(LinearInputGradient {
+            d_y: d_y.buffer(),
+            layer,
+            d_low_rank: d_low_rank.map(Value::buffer),
+            d_x: d_x.buffer(),
+            add,
+            rows,
+        })?;
+        gradients[input] = Some(d_x);
+        Ok(())
+    }
+
+    /// The same values go to `x` and to the residual: into one buffer where that is safe.
+    fn norm_gradients(
+        &mut self,
+        node: usize,
+        x: Option<usize>,
+        residual: Option<usize>,
+        norm: &NormParts<K::Buffer>,
+        d_y: &ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        if let (Some(x), Some(residual)) = (x, residual)
+            && gradients[residual].is_none()
+            && self.tape.may_alias(node, x, residual)
+        {
+            self.norm_gradient(x, norm, d_y, gradients)?;
+            gradients[residual] = gradients[x].clone();
+            return Ok(());
+        }
+        for input in [x, residual].into_iter().flatten() {
+            self.norm_gradient(input, norm, d_y, gradients)?;
+        }
+        Ok(())
+    }
+
+    fn norm_gradient(
+        &mut self,
+        input: usize,
+        norm: &NormParts<K::Buffer>,
+        d_y: &ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        let [rows, dim] = d_y.shape();
+        let (d_x, add) = self.target(input, [rows, dim], gradients)?;
+        self.kernels.norm_gradient(NormGradient {
+            d_y: d_y.buffer(),
+            normalized: norm.normalized.buffer(),
+            rstd: norm.rstd.buffer(),
+            gain: norm.gain.buffer(),
+            d_x: d_x.buffer(),
+            add,
+            rows,
+            dim,
+        })?;
+        gradients[input] = Some(d_x);
+        Ok(())
+    }
+
+    /// The buffer of `input`'s gradient, and whether there is something in it to add to.
+    fn target(
+        &mut self,
+        input: usize,
+        shape: [usize; 2],
+        gradients: &mut Gradients<K>,
+    ) -> Result<(ValueOf<K>, bool), EngineError> {
+        match gradients[input].take() {
+            Some(d_x) => Ok((d_x, true)),
+            None => Ok((self.scratch(shape)?, false)),
+        }
+    }
+
+    /// Gives `d_x` to `input`, adding it to what is there. Only for kernels that cannot add
+    /// themselves, where an encoder's activation has one use; the sum is then `d_x·I`.
+    fn accumulate(
+        &mut self,
+        input: usize,
+        d_x: ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        let Some(sum) = gradients[input].take() else {
+            gradients[input] = Some(d_x);
+            return Ok(());
+        };
+        let layer = self.identity(d_x.shape()[1])?;
+        gradients[input] = Some(sum);
+        self.input_gradient(&layer, None, &d_x, input, gradients)
+    }
+
+    fn identity(&mut self, size: usize) -> Result<LinearLayer<K::Buffer>, EngineError> {
+        let known = self.identities.iter().find(|(known, _)| *known == size);
+        let buffer = match known {
+            Some((_, buffer)) => buffer.clone(),
+            None => {
+                let mut values = vec![0.0; size * size];
+                values
+                    .iter_mut()
+                    .step_by(size + 1)
+                    .for_each(|value| *value = 1.0);
+                let buffer = self.kernels.upload(&values, [size, size])?;
+                self.identities.push((size, buffer.clone()));
+                buffer
+            }
+        };
+        Ok(LinearLayer {
+            weight: Weight::Frozen(buffer),
+            bias: None,
+            lora: None,
+            shape: [size; 2],
+        })
+    }
+}
+
+/// What a norm's gradient reads.
+struct NormParts<B: Clone> {
+    gain: Value<B>,
+    normalized: Value<B>,
+    rstd: Value<B>,
+}

@@ -1,0 +1,163 @@
+//! Shapes and ranges, checked before a kernel sees them.
+
+use super::Value;
+use crate::engine::{
+    Batch, EmbeddingTables, EngineError, LinearLayer, NormLayer, Parameter, Weight,
+};
+
+/// The right number of values.
+pub(super) fn length(what: &str, expected: usize, found: usize) -> Result<(), EngineError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(EngineError::Shape {
+        what: what.to_owned(),
+        expected,
+        found,
+    })
+}
+
+fn range(what: &'static str, value: usize, limit: usize) -> Result<(), EngineError> {
+    if value < limit {
+        return Ok(());
+    }
+    Err(EngineError::OutOfRange { what, value, limit })
+}
+
+/// At least one sequence, none empty, labels for all or for none.
+pub(super) fn batch(batch: &Batch) -> Result<(), EngineError> {
+    range("number of empty batches", usize::from(batch.is_empty()), 1)?;
+    length("first token start", 0, batch.token_starts[0] as usize)?;
+    for pair in batch.token_starts.windows(2) {
+        range("start of a sequence", pair[0] as usize, pair[1] as usize)?;
+    }
+    length(
+        "tokens",
+        batch.token_starts[batch.len()] as usize,
+        batch.tokens.len(),
+    )?;
+    match batch.labels.len() {
+        0 => Ok(()),
+        labels => length("labels", batch.len(), labels),
+    }
+}
+
+/// Tokens within the vocabulary, positions within their table.
+pub(super) fn embedding<B: Clone>(
+    batch: &Batch,
+    tables: &EmbeddingTables<Value<B>>,
+    prompt: Option<&Parameter>,
+    dim: usize,
+) -> Result<(), EngineError> {
+    for (what, table) in [
+        ("columns of the word table", &tables.word),
+        ("columns of the position table", &tables.position),
+        ("columns of the type table", &tables.token_type),
+    ] {
+        length(what, dim, table.shape()[1])?;
+    }
+    let virtual_tokens = batch.num_virtual_tokens as usize;
+    length(
+        "rows of the soft prompt",
+        virtual_tokens,
+        prompt.map_or(0, |p| p.shape[0]),
+    )?;
+    if let Some(prompt) = prompt {
+        length("columns of the soft prompt", dim, prompt.shape[1])?;
+    }
+    for &token in &batch.tokens {
+        range("token id", token as usize, tables.word.shape()[0])?;
+    }
+    for pair in batch.token_starts.windows(2) {
+        let last = (pair[1] - pair[0]) as usize + virtual_tokens - 1;
+        range("position", last, tables.position.shape()[0])?;
+    }
+    Ok(())
+}
+
+/// A parameter of this shape, within the adapter.
+pub(super) fn parameter(
+    what: &str,
+    parameter: &Parameter,
+    shape: [usize; 2],
+    adapter_len: usize,
+) -> Result<(), EngineError> {
+    for (expected, found) in shape.into_iter().zip(parameter.shape) {
+        length(what, expected, found)?;
+    }
+    length(what, shape[0] * shape[1], parameter.range.len())?;
+    range(
+        "end of a trained parameter",
+        parameter.range.end,
+        adapter_len + 1,
+    )
+}
+
+/// Weight, bias and low-rank part fit the input and each other.
+pub(super) fn linear<B: Clone>(
+    x: [usize; 2],
+    layer: &LinearLayer<Value<B>>,
+    adapter_len: usize,
+) -> Result<(), EngineError> {
+    let [inputs, outputs] = layer.shape;
+    let weight = |what: &str, weight: &Weight<Value<B>>, shape: [usize; 2]| match weight {
+        Weight::Frozen(value) => length(
+            what,
+            shape[0] * shape[1],
+            value.shape()[0] * value.shape()[1],
+        ),
+        Weight::Trained(p) => parameter(what, p, shape, adapter_len),
+    };
+    length("columns of a linear layer's input", inputs, x[1])?;
+    weight("weight", &layer.weight, [inputs, outputs])?;
+    if let Some(bias) = &layer.bias {
+        weight("bias", bias, [1, outputs])?;
+    }
+    if let Some(lora) = &layer.lora {
+        let rank = lora.a.shape[1];
+        parameter("LoRA factor A", &lora.a, [inputs, rank], adapter_len)?;
+        parameter("LoRA factor B", &lora.b, [rank, outputs], adapter_len)?;
+    }
+    Ok(())
+}
+
+/// Input, residual, gain and bias have the same columns.
+pub(super) fn norm<B: Clone>(
+    x: &Value<B>,
+    residual: Option<&Value<B>>,
+    layer: &NormLayer<Value<B>>,
+) -> Result<(), EngineError> {
+    let [rows, dim] = x.shape();
+    if let Some(residual) = residual {
+        length("rows of the residual", rows, residual.shape()[0])?;
+        length("columns of the residual", dim, residual.shape()[1])?;
+    }
+    length("gain of a norm", dim, layer.gain.shape()[1])?;
+    length("bias of a norm", dim, layer.bias.shape()[1])
+}
+
+/// Queries, keys and values of the batch's rows, columns in whole heads.
+pub(super) fn attention<B: Clone>(
+    rows: usize,
+    q: &Value<B>,
+    k: &Value<B>,
+    v: &Value<B>,
+    heads: usize,
+) -> Result<(), EngineError> {
+    let columns = q.shape()[1];
+    for tensor in [q, k, v] {
+        length("rows of attention", rows, tensor.shape()[0])?;
+        length("columns of attention", columns, tensor.shape()[1])?;
+    }
+    range("heads", heads, columns + 1)?;
+    length("columns that make no whole head", 0, columns % heads.max(1))
+}
+
+/// One row of logits per label, each label among the classes.
+pub(super) fn logits(batch: &Batch, [rows, classes]: [usize; 2]) -> Result<(), EngineError> {
+    length("labels", rows, batch.labels.len())?;
+    for &label in &batch.labels {
+        range("label", label as usize, classes)?;
+    }
+    Ok(())
+}

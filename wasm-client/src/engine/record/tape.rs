@@ -1,0 +1,96 @@
+//! What a step's forward pass leaves behind for its gradients.
+
+use super::value::Value;
+use crate::engine::{Activation, AttentionMask, LinearLayer, Parameter};
+
+/// One forward operation whose output has a gradient, with what that gradient needs.
+///
+/// Inputs are named by the entry that made them; `None` where no gradient is wanted.
+pub(super) enum Entry<B: Clone> {
+    Embedding {
+        prompt: Parameter,
+    },
+    Linear {
+        input: Option<usize>,
+        /// Kept only if a parameter of this layer is trained.
+        x: Option<Value<B>>,
+        layer: LinearLayer<B>,
+        low_rank: Option<Value<B>>,
+    },
+    Norm {
+        x: Option<usize>,
+        residual: Option<usize>,
+        gain: Value<B>,
+        normalized: Value<B>,
+        rstd: Value<B>,
+    },
+    Attention {
+        q: Value<B>,
+        k: Value<B>,
+        v: Value<B>,
+        out: Value<B>,
+        log_sum_exp: Value<B>,
+        heads: usize,
+        mask: AttentionMask,
+    },
+    Activation {
+        x: Value<B>,
+        kind: Activation,
+    },
+    MeanPool {
+        input: usize,
+        shape: [usize; 2],
+    },
+}
+
+/// The entries of a step in order, and who uses whose output.
+pub(super) struct Tape<B: Clone> {
+    entries: Vec<Entry<B>>,
+    /// For each entry, the entries that use its output.
+    uses: Vec<Vec<usize>>,
+}
+
+impl<B: Clone> Tape<B> {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            uses: Vec::new(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.uses.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Appends an entry that uses the outputs of `inputs`.
+    pub(super) fn push(&mut self, entry: Entry<B>, inputs: &[Option<usize>]) {
+        for input in inputs.iter().flatten() {
+            self.uses[*input].push(self.entries.len());
+        }
+        self.entries.push(entry);
+        self.uses.push(Vec::new());
+    }
+
+    /// Takes the last entry off, with its index.
+    pub(super) fn pop(&mut self) -> Option<(usize, Entry<B>)> {
+        let entry = self.entries.pop()?;
+        Some((self.entries.len(), entry))
+    }
+
+    /// True if `x` and `residual`, both read by the norm at `norm`, may share one gradient buffer:
+    /// nothing else adds to the gradient of `x`, and what adds to that of `residual` comes, in
+    /// backward order, after the entry that made `x` has read it.
+    pub(super) fn may_alias(&self, norm: usize, x: usize, residual: usize) -> bool {
+        let only = |uses: &[usize]| uses.iter().all(|&user| user == norm);
+        x != residual
+            && only(&self.uses[x])
+            && self.uses[residual]
+                .iter()
+                .all(|&user| user == norm || user < x)
+    }
+}

@@ -1,0 +1,76 @@
+//! Handles of a recording engine. A buffer goes back to the kernels' pool when its last handle is
+//! gone: the model's own handles, those that the tape keeps for the gradients, and nothing else.
+
+use core::cell::RefCell;
+use std::rc::Rc;
+
+/// Buffers whose last handle is gone, on their way to the kernels' pool.
+pub(super) type Returned<B> = Rc<RefCell<Vec<B>>>;
+
+/// A tensor `[rows, columns]` on the device.
+#[derive(Clone)]
+pub struct Value<B: Clone>(Rc<Inner<B>>);
+
+struct Inner<B: Clone> {
+    buffer: B,
+    shape: [usize; 2],
+    /// The entry of the tape that made it, if its gradient is wanted.
+    node: Option<usize>,
+    /// Where the buffer goes afterwards; nowhere if it is frozen.
+    returned: Option<Returned<B>>,
+}
+
+impl<B: Clone> Value<B> {
+    /// A tensor that stays.
+    pub(super) fn frozen(buffer: B, shape: [usize; 2]) -> Self {
+        Self(Rc::new(Inner {
+            buffer,
+            shape,
+            node: None,
+            returned: None,
+        }))
+    }
+
+    /// Scratch of this step.
+    pub(super) fn scratch(
+        buffer: B,
+        shape: [usize; 2],
+        node: Option<usize>,
+        returned: &Returned<B>,
+    ) -> Self {
+        Self(Rc::new(Inner {
+            buffer,
+            shape,
+            node,
+            returned: Some(returned.clone()),
+        }))
+    }
+
+    /// Where it lies on the device.
+    pub fn buffer(&self) -> &B {
+        &self.0.buffer
+    }
+
+    /// `[rows, columns]`.
+    pub fn shape(&self) -> [usize; 2] {
+        self.0.shape
+    }
+
+    /// The entry of the tape that made it, if its gradient is wanted.
+    pub(super) fn node(&self) -> Option<usize> {
+        self.0.node
+    }
+
+    /// True if there is no other handle, so that it may be overwritten.
+    pub(super) fn is_unique(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+}
+
+impl<B: Clone> Drop for Inner<B> {
+    fn drop(&mut self) {
+        if let Some(returned) = &self.returned {
+            returned.borrow_mut().push(self.buffer.clone());
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Engine *wgsl*: the kernels as WGSL compute shaders, through `wgpu`.
+//!
+//! In a browser they run on WebGPU, natively on Vulkan. A step's calls are queued and sent off in
+//! one submit when its loss is read; buffers, bind groups and uniforms are used again by the next
+//! step. There is no shader feature, no subgroup and no 16-bit float that a device may lack.
+
+use super::kernels::{
+    AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
+    NormCall, NormGradient, WeightGradient,
+};
+use super::{
+    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, Parameter, StepCounts,
+};
+use attention::Pass;
+use batch::{Largest, Tables};
+use commands::{Commands, Dispatch};
+use device::Device;
+pub use memory::GpuBuffer;
+use memory::{Memory, storage};
+use shader::{Shader, linear_groups};
+use trained::Adapter;
+pub use tuning::Tuning;
+
+mod attention;
+mod attention_calls;
+mod batch;
+mod commands;
+mod device;
+mod linear;
+mod memory;
+mod model_calls;
+mod product;
+mod readback;
+mod row_calls;
+mod shader;
+mod small;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests;
+mod trained;
+mod tuning;
+
+/// Kernels on a GPU.
+pub struct WgslKernels {
+    device: Device,
+    memory: Memory,
+    commands: Commands,
+    tuning: Tuning,
+    adapter: Adapter,
+    batch: BatchTables,
+    loss: GpuBuffer,
+    loss_staging: GpuBuffer,
+}
+
+/// The tables of the batch on the device.
+struct BatchTables {
+    rows: GpuBuffer,
+    sequences: GpuBuffer,
+    blocks: GpuBuffer,
+    row_count: usize,
+    sequence_count: usize,
+    block_count: usize,
+    largest: Largest,
+}
+
+impl WgslKernels {
+    /// Opens the best adapter there is.
+    ///
+    /// # Errors
+    /// `NoDevice` with the reason.
+    pub async fn open() -> Result<Self, EngineError> {
+        let device = Device::open().await?;
+        let tuning = if device.software {
+            Tuning::SOFTWARE
+        } else {
+            Tuning::HARDWARE
+        };
+        Self::with_tuning(device, tuning)
+    }
+
+    /// As [`Self::open`], with tile sizes of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_tuned(tuning: Tuning) -> Result<Self, EngineError> {
+        Self::with_tuning(Device::open().await?, tuning)
+    }
+
+    fn with_tuning(device: Device, tuning: Tuning) -> Result<Self, EngineError> {
+        let mut memory = Memory::default();
+        let staging = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        Ok(Self {
+            commands: Commands::new(&device, &mut memory)?,
+            adapter: Adapter::new(&device, &mut memory, &[])?,
+            batch: BatchTables {
+                rows: memory.take(&device, 4)?,
+                sequences: memory.take(&device, 4)?,
+                blocks: memory.take(&device, 4)?,
+                row_count: 0,
+                sequence_count: 0,
+                block_count: 0,
+                largest: Largest::default(),
+            },
+            loss: memory.create(&device, "loss", 4, storage())?,
+            loss_staging: memory.create(&device, "loss to be read", 4, staging)?,
+            tuning,
+            memory,
+            device,
+        })
+    }
+
+    /// Rows as the register-blocked products write them.
+    fn padded(&self, rows: usize) -> usize {
+        rows.next_multiple_of(self.tuning.rows as usize)
+    }
+
+    /// Sends off what is queued and reads the first `len` values.
+    async fn fetch(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {
+        buffer.expect("values to be read", len)?;
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        self.device.check()?;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self
+            .memory
+            .create(&self.device, "values to be read", len, usage)?;
+        self.commands
+            .submit(&self.device, Some((buffer, &staging.raw, len)));
+        let values = readback::read(&self.device, &staging.raw, len).await;
+        self.memory.destroy(&staging);
+        values
+    }
+
+    /// A table in a buffer that holds it; the old one goes back to the pool where it is too small.
+    fn fill(
+        device: &Device,
+        memory: &mut Memory,
+        buffer: &mut GpuBuffer,
+        values: &[u32],
+    ) -> Result<(), EngineError> {
+        if values.len() > buffer.len {
+            let larger = memory.take(device, values.len())?;
+            memory.give_back(core::mem::replace(buffer, larger));
+        }
+        device
+            .queue
+            .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    /// `dim / 4`, or an error where `dim` is no multiple of four.
+    fn vectors(what: &'static str, dim: usize) -> Result<u32, EngineError> {
+        if dim > 0 && dim.is_multiple_of(4) {
+            return Ok((dim / 4) as u32);
+        }
+        let expected = dim.next_multiple_of(4).max(4);
+        Err(EngineError::Shape {
+            what: what.to_owned(),
+            expected,
+            found: dim,
+        })
+    }
+}
+
+impl Kernels for WgslKernels {
+    type Buffer = GpuBuffer;
+
+    fn device(&self) -> DeviceInfo {
+        self.device.info.clone()
+    }
+
+    fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<GpuBuffer, EngineError> {
+        self.device.check()?;
+        let expected = shape[0] * shape[1];
+        if values.len() != expected {
+            let (what, found) = ("values to be uploaded".to_owned(), values.len());
+            return Err(EngineError::Shape {
+                what,
+                expected,
+                found,
+            });
+        }
+        let mut buffer = self
+            .memory
+            .create(&self.device, "frozen", expected, storage())?;
+        buffer.rows = shape[0];
+        self.device
+            .queue
+            .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
+        // Lets go of the copy that waits for a submit.
+        self.device.queue.submit([]);
+        Ok(buffer)
+    }
+
+    fn allocate(&mut self, rows: usize, columns: usize) -> Result<GpuBuffer, EngineError> {
+        self.device.check()?;
+        self.memory.take(&self.device, self.padded(rows) * columns)
+    }
+
+    fn release(&mut self, buffer: GpuBuffer) {
+        self.memory.give_back(buffer);
+    }
+
+    fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
+        self.device.check()?;
+        self.commands.submit(&self.device, None);
+        let adapter = Adapter::new(&self.device, &mut self.memory, flat)?;
+        let old = core::mem::replace(&mut self.adapter, adapter);
+        self.commands.forget_bind_groups();
+        old.buffers()
+            .into_iter()
+            .for_each(|buffer| self.memory.destroy(buffer));
+        Ok(())
+    }
+
+    fn begin(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        self.device.check()?;
+        let tables = Tables::new(batch, self.tuning.attention_rows)?;
+        self.commands.submit(&self.device, None);
+        self.commands.restart_counts();
+        self.memory.restart_peak();
+        let on_device = &mut self.batch;
+        for (buffer, values) in [
+            (&mut on_device.rows, &tables.rows),
+            (&mut on_device.sequences, &tables.sequences),
+            (&mut on_device.blocks, &tables.blocks),
+        ] {
+            Self::fill(&self.device, &mut self.memory, buffer, values)?;
+        }
+        on_device.row_count = batch.rows();
+        on_device.sequence_count = batch.len();
+        on_device.block_count = tables.blocks.len() / 4;
+        on_device.largest = tables.largest;
+        Ok(())
+    }
+
+    fn embed(
+        &mut self,
+        tables: &EmbeddingTables<GpuBuffer>,
+        prompt: Option<&Parameter>,
+        out: &GpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        self.queue_embed(tables, prompt, out, dim)
+    }
+
+    fn prompt_gradient(&mut self, d_x: &GpuBuffer, prompt: &Parameter) -> Result<(), EngineError> {
+        self.queue_prompt_gradient(d_x, prompt)
+    }
+
+    fn linear(&mut self, call: LinearCall<'_, GpuBuffer>) -> Result<(), EngineError> {
+        self.linear_forward(&call)
+    }
+
+    fn linear_input_gradient(
+        &mut self,
+        call: LinearInputGradient<'_, GpuBuffer>,
+    ) -> Result<(), EngineError> {
+        self.linear_backward(&call)
+    }
+
+    fn lora_gradient(&mut self, call: LoraGradient<'_, GpuBuffer>) -> Result<(), EngineError> {
+        self.low_rank_gradient(&call)
+    }
+
+    fn weight_gradient(&mut self, call: WeightGradient<'_, GpuBuffer>) -> Result<(), EngineError> {
+        self.trained_gradient(&call)
+    }
+
+    fn norm(&mut self, call: NormCall<'_, GpuBuffer>) -> Result<(), EngineError> {
+        self.queue_norm(call)
+    }
+
+    fn norm_gradient(&mut self, call: NormGradient<'_, GpuBuffer>) -> Result<(), EngineError> {
+        self.queue_norm_gradient(call)
+    }
+
+    fn attention(&mut self, call: AttentionCall<'_, GpuBuffer>) -> Result<(), EngineError> {
+        let AttentionCall {
+            q,
+            k,
+            v,
+            out,
+            log_sum_exp,
+            ..
+        } = call;
+        self.attention_pass(&call, Pass::Forward, &[q, k, v, out, log_sum_exp])
+    }
+
+    fn attention_gradient(
+        &mut self,
+        call: AttentionGradient<'_, GpuBuffer>,
+    ) -> Result<(), EngineError> {
+        self.attention_backward(&call)
+    }
+
+    fn activation(
+        &mut self,
+        kind: Activation,
+        x: &GpuBuffer,
+        y: &GpuBuffer,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        self.queue_activation(kind, x, y, len)
+    }
+
+    fn activation_gradient(
+        &mut self,
+        kind: Activation,
+        x: &GpuBuffer,
+        d_y: &GpuBuffer,
+        d_x: &GpuBuffer,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        self.queue_activation_gradient(kind, x, d_y, d_x, len)
+    }
+
+    fn mean_pool(&mut self, x: &GpuBuffer, out: &GpuBuffer, dim: usize) -> Result<(), EngineError> {
+        self.queue_mean_pool(x, out, dim)
+    }
+
+    fn mean_pool_gradient(
+        &mut self,
+        d_out: &GpuBuffer,
+        d_x: &GpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        self.queue_mean_pool_gradient(d_out, d_x, dim)
+    }
+
+    fn cross_entropy(
+        &mut self,
+        logits: &GpuBuffer,
+        d_logits: &GpuBuffer,
+        classes: usize,
+    ) -> Result<(), EngineError> {
+        self.queue_cross_entropy(logits, d_logits, classes)
+    }
+
+    fn optimizer_step(&mut self, optimizer: &AdamW) -> Result<(), EngineError> {
+        let words = self.adapter.next_step(optimizer);
+        let [flat, gradient, first, second] = self.adapter.buffers();
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::AdamW,
+                buffers: &[gradient, flat, first, second],
+                words: &words,
+                groups: linear_groups(words[0]),
+            },
+        )
+    }
+
+    async fn read_loss(&mut self) -> Result<f32, EngineError> {
+        self.device.check()?;
+        self.commands
+            .submit(&self.device, Some((&self.loss, &self.loss_staging.raw, 1)));
+        let values = readback::read(&self.device, &self.loss_staging.raw, 1).await?;
+        Ok(values[0])
+    }
+
+    async fn read(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {
+        self.fetch(buffer, len).await
+    }
+
+    async fn read_adapter(&mut self) -> Result<Vec<f32>, EngineError> {
+        let buffer = self.adapter.flat.clone();
+        self.fetch(&buffer, self.adapter.len).await
+    }
+
+    async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError> {
+        let buffer = self.adapter.gradient.clone();
+        self.fetch(&buffer, self.adapter.len).await
+    }
+
+    fn counts(&self) -> StepCounts {
+        StepCounts {
+            dispatches: self.commands.dispatches,
+            submits: self.commands.submits,
+            peak_bytes: self.memory.peak(),
+        }
+    }
+}

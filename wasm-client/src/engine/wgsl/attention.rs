@@ -1,0 +1,285 @@
+//! WGSL text of attention and its gradients.
+//!
+//! One thread owns a block of `rows` rows of one head in registers and streams the other rows of
+//! the same sequence past them, four at a time. Forward is the online softmax of Dao et al. 2022
+//! (FlashAttention, algorithm 1); the gradients recompute the probabilities from the kept log of
+//! the sum of exponentials. The block table says which rows a thread owns and which it streams.
+
+use core::fmt::Write as _;
+
+/// Streamed rows of one iteration.
+const STREAM: u32 = 4;
+/// Threads of one workgroup, all along blocks.
+pub(super) const GROUP: u32 = 8;
+
+/// Which of the four passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Pass {
+    /// Output and log of the sum of exponentials; owns queries.
+    Forward,
+    /// Gradient of the queries; owns queries.
+    Query,
+    /// Gradient of the keys; owns keys.
+    Key,
+    /// Gradient of the values; owns keys.
+    Value,
+}
+
+/// One pass for one head size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Attention {
+    /// Which pass.
+    pub(super) pass: Pass,
+    /// Columns of one head, a multiple of four.
+    pub(super) head_dim: u32,
+    /// Rows that one thread owns.
+    pub(super) rows: u32,
+}
+
+impl Attention {
+    /// The shader's text.
+    pub(super) fn source(self) -> String {
+        let mut text = format!(
+            "struct Call {{ heads: u32, causal: u32, blocks: u32, scale: f32 }}
+@group(0) @binding(0) var<uniform> call: Call;
+@group(0) @binding(1) var<storage, read> blocks: array<vec4<u32>>;
+{}@compute @workgroup_size({GROUP})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
+if (id.x >= call.blocks) {{ return; }}
+let block = blocks[id.x];
+let head = id.y;
+let stride = call.heads * {vectors}u;
+let column = head * {vectors}u;
+",
+            self.bindings(),
+            vectors = self.vectors(),
+        );
+        self.owned(&mut text);
+        self.stream(&mut text);
+        self.store(&mut text);
+        text.push_str("}\n");
+        text
+    }
+
+    fn vectors(self) -> u32 {
+        self.head_dim / 4
+    }
+
+    fn owns_queries(self) -> bool {
+        matches!(self.pass, Pass::Forward | Pass::Query)
+    }
+
+    fn bindings(self) -> String {
+        let (vectors, scalars, outputs): (&[&str], &[&str], &[&str]) = match self.pass {
+            Pass::Forward => (&["q", "k", "v"], &[], &["out"]),
+            Pass::Query => (&["q", "k", "v", "d_out"], &["sums", "delta"], &["d_q"]),
+            Pass::Key => (&["q", "k", "v", "d_out"], &["sums", "delta"], &["d_k"]),
+            Pass::Value => (&["q", "k", "d_out"], &["sums"], &["d_v"]),
+        };
+        let mut text = String::new();
+        let mut at = 2;
+        let mut bind = |name: &str, access: &str, kind: &str| {
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({at}) var<storage, {access}> {name}: array<{kind}>;"
+            );
+            at += 1;
+        };
+        vectors
+            .iter()
+            .for_each(|name| bind(name, "read", "vec4<f32>"));
+        scalars.iter().for_each(|name| bind(name, "read", "f32"));
+        outputs
+            .iter()
+            .for_each(|name| bind(name, "read_write", "vec4<f32>"));
+        if self.pass == Pass::Forward {
+            bind("sums", "read_write", "f32");
+        }
+        text
+    }
+
+    /// Loads the rows that this thread owns and clears its sums.
+    fn owned(self, text: &mut String) {
+        let loads: &[&str] = match self.pass {
+            Pass::Forward => &["q"],
+            Pass::Query => &["q", "d_out"],
+            Pass::Key => &["k", "v"],
+            Pass::Value => &["k"],
+        };
+        for i in 0..self.rows {
+            let _ = writeln!(text, "let row_{i} = min(block.x + {i}u, block.y - 1u);");
+            let _ = writeln!(text, "let at_{i} = row_{i} * stride + column;");
+            for d in 0..self.vectors() {
+                for name in loads {
+                    let _ = writeln!(text, "let own_{name}_{i}_{d} = {name}[at_{i} + {d}u];");
+                }
+                let _ = writeln!(text, "var sum_{i}_{d} = vec4<f32>();");
+            }
+            match self.pass {
+                Pass::Forward => {
+                    let _ = writeln!(text, "var top_{i} = -1e30; var weight_{i} = 0.0;");
+                }
+                Pass::Query => {
+                    let _ = writeln!(text, "let sums_{i} = sums[row_{i} * call.heads + head];");
+                    let _ = writeln!(text, "let delta_{i} = delta[row_{i} * call.heads + head];");
+                }
+                Pass::Key | Pass::Value => {}
+            }
+        }
+        // Causal: a query sees no later key, a key is seen by no earlier query.
+        let bounds = if self.owns_queries() {
+            "let from_row = block.z; let to_row = select(block.w, block.y, call.causal != 0u);"
+        } else {
+            "let from_row = select(block.z, block.x, call.causal != 0u); let to_row = block.w;"
+        };
+        let _ = writeln!(text, "{bounds}");
+    }
+
+    fn stream(self, text: &mut String) {
+        let loads: &[&str] = match self.pass {
+            Pass::Forward | Pass::Query => &["k", "v"],
+            Pass::Key => &["q", "d_out"],
+            Pass::Value => &["q", "d_out"],
+        };
+        let _ = writeln!(
+            text,
+            "for (var s = from_row; s < to_row; s += {STREAM}u) {{"
+        );
+        for j in 0..STREAM {
+            let _ = writeln!(text, "let other_{j} = min(s + {j}u, to_row - 1u);");
+            let _ = writeln!(text, "let from_{j} = other_{j} * stride + column;");
+            for d in 0..self.vectors() {
+                for name in loads {
+                    let _ = writeln!(text, "let {name}_{j}_{d} = {name}[from_{j} + {d}u];");
+                }
+            }
+            if !self.owns_queries() {
+                let _ = writeln!(text, "let sums_{j} = sums[other_{j} * call.heads + head];");
+            }
+            if self.pass == Pass::Key {
+                let _ = writeln!(
+                    text,
+                    "let delta_{j} = delta[other_{j} * call.heads + head];"
+                );
+            }
+        }
+        for i in 0..self.rows {
+            self.scores(text, i);
+            match self.pass {
+                Pass::Forward => self.softmax(text, i),
+                _ => self.gradient(text, i),
+            }
+        }
+        text.push_str("}\n");
+    }
+
+    /// `score_{i}_{j}` for one owned row, far below every real score where it is not seen.
+    fn scores(self, text: &mut String, i: u32) {
+        let (own, other) = if self.owns_queries() {
+            ("own_q", "k")
+        } else {
+            ("own_k", "q")
+        };
+        for j in 0..STREAM {
+            let dot = self.dot(&format!("{own}_{i}"), &format!("{other}_{j}"));
+            let seen = if self.owns_queries() {
+                format!("(call.causal == 0u || s + {j}u <= row_{i})")
+            } else {
+                format!("(call.causal == 0u || s + {j}u >= row_{i})")
+            };
+            let _ = writeln!(
+                text,
+                "let score_{i}_{j} = select(-1e30, call.scale * ({dot}), s + {j}u < to_row && {seen});"
+            );
+        }
+    }
+
+    fn softmax(self, text: &mut String, i: u32) {
+        let _ = writeln!(
+            text,
+            "let next_{i} = max(max(max(score_{i}_0, score_{i}_1), max(score_{i}_2, score_{i}_3)), top_{i});
+let keep_{i} = exp(top_{i} - next_{i});
+top_{i} = next_{i};"
+        );
+        for j in 0..STREAM {
+            let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - next_{i});");
+        }
+        let _ = writeln!(
+            text,
+            "weight_{i} = weight_{i} * keep_{i} + (p_{i}_0 + p_{i}_1 + p_{i}_2 + p_{i}_3);"
+        );
+        for d in 0..self.vectors() {
+            let terms = terms("p", "v", i, d);
+            let _ = writeln!(text, "sum_{i}_{d} = sum_{i}_{d} * keep_{i} + {terms};");
+        }
+    }
+
+    fn gradient(self, text: &mut String, i: u32) {
+        let (coefficient, streamed) = match self.pass {
+            Pass::Forward => return,
+            Pass::Query => ("ds", "k"),
+            Pass::Key => ("ds", "q"),
+            Pass::Value => ("p", "d_out"),
+        };
+        for j in 0..STREAM {
+            let side = if self.owns_queries() { i } else { j };
+            let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - sums_{side});");
+            let dot = match self.pass {
+                Pass::Query => self.dot(&format!("own_d_out_{i}"), &format!("v_{j}")),
+                Pass::Key => self.dot(&format!("own_v_{i}"), &format!("d_out_{j}")),
+                Pass::Forward | Pass::Value => continue,
+            };
+            let _ = writeln!(
+                text,
+                "let ds_{i}_{j} = p_{i}_{j} * ({dot} - delta_{side}) * call.scale;"
+            );
+        }
+        for d in 0..self.vectors() {
+            let terms = terms(coefficient, streamed, i, d);
+            let _ = writeln!(text, "sum_{i}_{d} += {terms};");
+        }
+    }
+
+    fn store(self, text: &mut String) {
+        let output = match self.pass {
+            Pass::Forward => "out",
+            Pass::Query => "d_q",
+            Pass::Key => "d_k",
+            Pass::Value => "d_v",
+        };
+        for i in 0..self.rows {
+            let _ = writeln!(text, "if (block.x + {i}u < block.y) {{");
+            if self.pass == Pass::Forward {
+                let _ = writeln!(text, "let share = 1.0 / weight_{i};");
+                let _ = writeln!(
+                    text,
+                    "sums[row_{i} * call.heads + head] = top_{i} + log(weight_{i});"
+                );
+            }
+            let factor = if self.pass == Pass::Forward {
+                " * share"
+            } else {
+                ""
+            };
+            for d in 0..self.vectors() {
+                let _ = writeln!(text, "{output}[at_{i} + {d}u] = sum_{i}_{d}{factor};");
+            }
+            text.push_str("}\n");
+        }
+    }
+
+    fn dot(self, left: &str, right: &str) -> String {
+        let parts: Vec<_> = (0..self.vectors())
+            .map(|d| format!("dot({left}_{d}, {right}_{d})"))
+            .collect();
+        parts.join(" + ")
+    }
+}
+
+/// `coefficient_{i}_0 * rows_0_{d} + ...` over the streamed rows.
+fn terms(coefficient: &str, rows: &str, i: u32, d: u32) -> String {
+    let parts: Vec<_> = (0..STREAM)
+        .map(|j| format!("{coefficient}_{i}_{j} * {rows}_{j}_{d}"))
+        .collect();
+    parts.join(" + ")
+}

@@ -1,0 +1,136 @@
+//! The ends of the model as queued calls: embedding, pooling, loss.
+
+use super::super::{EmbeddingTables, EngineError, Parameter};
+use super::WgslKernels;
+use super::batch::Largest;
+use super::commands::Dispatch;
+use super::memory::GpuBuffer;
+use super::shader::{Shader, linear_groups};
+
+impl WgslKernels {
+    pub(super) fn queue_embed(
+        &mut self,
+        tables: &EmbeddingTables<GpuBuffer>,
+        prompt: Option<&Parameter>,
+        out: &GpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        let dim4 = Self::vectors("dim", dim)?;
+        let EmbeddingTables {
+            word,
+            position,
+            token_type,
+        } = tables;
+        Largest::check("token id", self.batch.largest.token, word.rows)?;
+        Largest::check("position", self.batch.largest.position, position.rows)?;
+        let prompt_rows = prompt.map_or(0, |prompt| prompt.shape[0]);
+        Largest::check(
+            "virtual token",
+            self.batch.largest.virtual_token,
+            prompt_rows,
+        )?;
+        let count = self.batch.row_count as u32 * dim4;
+        out.expect("embedded rows", count as usize * 4)?;
+        let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::Embed,
+                buffers: &[
+                    &self.batch.rows,
+                    word,
+                    position,
+                    token_type,
+                    &self.adapter.flat,
+                    out,
+                ],
+                words: &[count, dim4, offset],
+                groups: linear_groups(count),
+            },
+        )
+    }
+
+    pub(super) fn queue_prompt_gradient(
+        &mut self,
+        d_x: &GpuBuffer,
+        prompt: &Parameter,
+    ) -> Result<(), EngineError> {
+        let [rows, dim] = prompt.shape;
+        let count = (rows * dim) as u32;
+        d_x.expect("gradient of the embedded rows", self.batch.row_count * dim)?;
+        self.adapter.gradient.expect("gradient", prompt.range.end)?;
+        let batch = self.batch.sequence_count as u32;
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::PromptGradient,
+                buffers: &[&self.batch.sequences, d_x, &self.adapter.gradient],
+                words: &[count, dim as u32, batch, prompt.range.start as u32],
+                groups: linear_groups(count),
+            },
+        )
+    }
+
+    pub(super) fn queue_mean_pool(
+        &mut self,
+        x: &GpuBuffer,
+        out: &GpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        let dim4 = Self::vectors("dim", dim)?;
+        let count = self.batch.sequence_count as u32 * dim4;
+        x.expect("rows to be pooled", self.batch.row_count * dim)?;
+        out.expect("pooled rows", self.batch.sequence_count * dim)?;
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::MeanPool,
+                buffers: &[&self.batch.sequences, x, out],
+                words: &[count, dim4],
+                groups: linear_groups(count),
+            },
+        )
+    }
+
+    pub(super) fn queue_mean_pool_gradient(
+        &mut self,
+        d_out: &GpuBuffer,
+        d_x: &GpuBuffer,
+        dim: usize,
+    ) -> Result<(), EngineError> {
+        let dim4 = Self::vectors("dim", dim)?;
+        let count = self.batch.row_count as u32 * dim4;
+        d_out.expect("pooled rows", self.batch.sequence_count * dim)?;
+        d_x.expect("gradient of the pooled rows", self.batch.row_count * dim)?;
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::MeanPoolGradient,
+                buffers: &[&self.batch.sequences, &self.batch.rows, d_out, d_x],
+                words: &[count, dim4],
+                groups: linear_groups(count),
+            },
+        )
+    }
+
+    pub(super) fn queue_cross_entropy(
+        &mut self,
+        logits: &GpuBuffer,
+        d_logits: &GpuBuffer,
+        classes: usize,
+    ) -> Result<(), EngineError> {
+        Largest::check("label", self.batch.largest.label, classes)?;
+        let values = self.batch.sequence_count * classes;
+        logits.expect("logits", values)?;
+        d_logits.expect("gradient of the logits", values)?;
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::CrossEntropy,
+                buffers: &[&self.batch.sequences, logits, d_logits, &self.loss],
+                words: &[self.batch.sequence_count as u32, classes as u32],
+                groups: [1, 1, 1],
+            },
+        )
+    }
+}

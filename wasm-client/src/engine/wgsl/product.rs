@@ -1,0 +1,154 @@
+//! WGSL text of the register-blocked matrix products.
+//!
+//! One thread owns a tile of `rows × columns` results in registers and walks along the inner
+//! dimension four steps at a time, summing the four products in one expression. There is no
+//! workgroup memory and no barrier: on devices that run lanes in software both cost more than they
+//! save. Inner and outer sizes arrive in the uniform, so two pipelines serve every layer.
+
+use core::fmt::Write as _;
+
+/// A product `y = x·W (+ b)` or `y (+)= x·Wᵀ`; `W` is `[k, n]`, or `[n, k]` where transposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Product {
+    /// Reads `W` along its rows.
+    pub(super) transposed: bool,
+    /// Rows of one thread's tile.
+    pub(super) rows: u32,
+    /// Columns of one thread's tile, a multiple of four that divides `n`.
+    pub(super) columns: u32,
+    /// Threads of one workgroup, along columns and rows.
+    pub(super) group: [u32; 2],
+}
+
+impl Product {
+    /// Workgroups for `rows × n` results.
+    pub(super) fn groups(self, rows: u32, n: u32) -> [u32; 3] {
+        let [across, down] = self.group;
+        [
+            n.div_ceil(self.columns * across),
+            rows.div_ceil(self.rows * down),
+            1,
+        ]
+    }
+
+    /// The shader's text; bindings `x`, `w`, `bias`, `y`.
+    pub(super) fn source(self) -> String {
+        let mut text = String::with_capacity(64 * (self.rows * self.columns) as usize);
+        self.head(&mut text);
+        text.push_str("for (var k = 0u; k < call.k4; k++) {\n");
+        if self.transposed {
+            self.load_along_rows(&mut text)
+        } else {
+            self.load_blocks(&mut text)
+        }
+        self.accumulate(&mut text);
+        let step = if self.transposed {
+            "1u"
+        } else {
+            "4u * call.n4"
+        };
+        let _ = writeln!(text, "x_at += 1u; w_at += {step};\n}}");
+        self.store(&mut text);
+        text.push_str("}\n");
+        text
+    }
+
+    fn head(self, text: &mut String) {
+        let Self {
+            rows,
+            columns,
+            group: [across, down],
+            transposed,
+        } = self;
+        let vectors = columns / 4;
+        let first = if transposed {
+            format!("{columns}u * call.k4")
+        } else {
+            format!("{vectors}u")
+        };
+        let _ = write!(
+            text,
+            "struct Call {{ n4: u32, k4: u32, add: u32, rows: u32 }}
+@group(0) @binding(0) var<uniform> call: Call;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@compute @workgroup_size({across}, {down})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
+if (id.x * {vectors}u >= call.n4 || id.y * {rows}u >= call.rows) {{ return; }}
+var x_at = id.y * {rows}u * call.k4;
+var w_at = id.x * {first};
+let y_at = id.y * {rows}u * call.n4 + id.x * {vectors}u;
+"
+        );
+        for i in 0..rows.max(columns) {
+            let _ = writeln!(text, "let k_{i} = {i}u * call.k4;");
+        }
+        for i in 0..rows.max(4) {
+            let _ = writeln!(text, "let n_{i} = {i}u * call.n4;");
+        }
+        for i in 0..rows {
+            for j in 0..columns {
+                let _ = write!(text, "var c{i}_{j} = 0.0;");
+            }
+            text.push('\n');
+        }
+    }
+
+    /// Four steps of each column of `[n, k]` are one vector.
+    fn load_along_rows(self, text: &mut String) {
+        for j in 0..self.columns {
+            let _ = writeln!(text, "let t{j} = w[w_at + k_{j}];");
+        }
+    }
+
+    /// Four rows of `[k, n]`, turned into one vector of four steps per column.
+    fn load_blocks(self, text: &mut String) {
+        for j in 0..self.columns / 4 {
+            for step in 0..4 {
+                let _ = writeln!(text, "let b{step}_{j} = w[w_at + n_{step} + {j}u];");
+            }
+            for (part, lane) in "xyzw".chars().enumerate() {
+                let _ = writeln!(
+                    text,
+                    "let t{} = vec4<f32>(b0_{j}.{lane}, b1_{j}.{lane}, b2_{j}.{lane}, b3_{j}.{lane});",
+                    4 * j as usize + part
+                );
+            }
+        }
+    }
+
+    fn accumulate(self, text: &mut String) {
+        for i in 0..self.rows {
+            let _ = writeln!(text, "let a{i} = x[x_at + k_{i}];");
+            for j in 0..self.columns {
+                let _ = write!(text, "c{i}_{j} += dot(a{i}, t{j});");
+            }
+            text.push('\n');
+        }
+    }
+
+    /// Forward adds the bias, transposed adds what is there; a sum that is not wanted is selected
+    /// away, which is cheaper to compile than a branch.
+    fn store(self, text: &mut String) {
+        let vectors = self.columns / 4;
+        let addend = if self.transposed {
+            "y[at]"
+        } else {
+            "bias[bias_at]"
+        };
+        for i in 0..self.rows {
+            for j in 0..vectors {
+                let c = 4 * j;
+                let (c1, c2, c3) = (c + 1, c + 2, c + 3);
+                let _ = writeln!(
+                    text,
+                    "{{ let at = y_at + n_{i} + {j}u; let bias_at = id.x * {vectors}u + {j}u;
+y[at] = vec4<f32>(c{i}_{c}, c{i}_{c1}, c{i}_{c2}, c{i}_{c3})
+  + select(vec4<f32>(), {addend}, call.add != 0u); }}"
+                );
+            }
+        }
+    }
+}

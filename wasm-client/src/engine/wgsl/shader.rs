@@ -1,0 +1,112 @@
+//! The shaders by name: their text and what they bind.
+
+use super::attention::{Attention, Pass};
+use super::product::Product;
+use super::small;
+
+/// A shader; equal ones share a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Shader {
+    /// Register-blocked product.
+    Product(Product),
+    /// Product of any size; `true` reads the weights transposed.
+    Small(bool),
+    /// Sum over rows of outer products.
+    ReduceRows,
+    /// Layer norm.
+    Norm,
+    /// Its gradient.
+    NormGradient,
+    /// A pass of attention.
+    Attention(Attention),
+    /// `Σ d_out·out` per row and head.
+    Delta,
+    /// Non-linearity.
+    Activation,
+    /// Its gradient.
+    ActivationGradient,
+    /// Its gradient in the place of the output's gradient.
+    ActivationGradientInPlace,
+    /// Token rows.
+    Embed,
+    /// Gradient of the prompt.
+    PromptGradient,
+    /// Mean over tokens.
+    MeanPool,
+    /// Its gradient.
+    MeanPoolGradient,
+    /// Loss and its gradient.
+    CrossEntropy,
+    /// Optimizer.
+    AdamW,
+}
+
+/// How many storage buffers a shader reads, then how many it writes, in binding order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Bindings {
+    pub(super) read: u32,
+    pub(super) written: u32,
+}
+
+impl Shader {
+    /// Its bindings, after the uniform at binding 0.
+    pub(super) fn bindings(self) -> Bindings {
+        let (read, written) = match self {
+            Self::Product(_) | Self::Small(_) => (3, 1),
+            Self::ReduceRows => (2, 1),
+            Self::Norm => (4, 3),
+            Self::NormGradient => (4, 1),
+            Self::Attention(attention) => match attention.pass {
+                Pass::Forward => (4, 2),
+                Pass::Query | Pass::Key => (7, 1),
+                Pass::Value => (5, 1),
+            },
+            Self::Delta => (2, 1),
+            Self::Activation => (1, 1),
+            Self::ActivationGradient => (2, 1),
+            Self::ActivationGradientInPlace => (1, 1),
+            Self::Embed => (5, 1),
+            Self::PromptGradient => (2, 1),
+            Self::MeanPool => (2, 1),
+            Self::MeanPoolGradient => (3, 1),
+            Self::CrossEntropy => (2, 2),
+            Self::AdamW => (1, 3),
+        };
+        Bindings { read, written }
+    }
+
+    /// Its text.
+    pub(super) fn source(self) -> String {
+        match self {
+            Self::Product(product) => product.source(),
+            Self::Small(transposed) => small::source(transposed),
+            Self::Attention(attention) => attention.source(),
+            Self::Activation => nonlinear(include_str!("activation.wgsl")),
+            Self::ActivationGradient => nonlinear(include_str!("activation_gradient.wgsl")),
+            Self::ActivationGradientInPlace => {
+                nonlinear(include_str!("activation_gradient_in_place.wgsl"))
+            }
+            Self::ReduceRows => include_str!("reduce_rows.wgsl").to_owned(),
+            Self::Norm => include_str!("norm.wgsl").to_owned(),
+            Self::NormGradient => include_str!("norm_gradient.wgsl").to_owned(),
+            Self::Delta => include_str!("delta.wgsl").to_owned(),
+            Self::Embed => include_str!("embed.wgsl").to_owned(),
+            Self::PromptGradient => include_str!("prompt_gradient.wgsl").to_owned(),
+            Self::MeanPool => include_str!("mean_pool.wgsl").to_owned(),
+            Self::MeanPoolGradient => include_str!("mean_pool_gradient.wgsl").to_owned(),
+            Self::CrossEntropy => include_str!("cross_entropy.wgsl").to_owned(),
+            Self::AdamW => include_str!("adamw.wgsl").to_owned(),
+        }
+    }
+}
+
+fn nonlinear(body: &str) -> String {
+    [include_str!("nonlinear.wgsl"), body].concat()
+}
+
+/// Workgroups of 64 for `count` threads, in two dimensions where one is not enough.
+pub(super) fn linear_groups(count: u32) -> [u32; 3] {
+    let groups = count.div_ceil(64);
+    let down = groups.div_ceil(65_535).max(1);
+    [groups.div_ceil(down).max(1), down, 1]
+}

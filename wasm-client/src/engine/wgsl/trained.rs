@@ -1,0 +1,81 @@
+//! The flat adapter on the device: values, gradient, and the optimizer's state.
+
+use super::super::{AdamW, EngineError};
+use super::device::Device;
+use super::memory::{GpuBuffer, Memory, storage};
+
+/// Four vectors of the same length.
+pub(super) struct Adapter {
+    /// The values.
+    pub(super) flat: GpuBuffer,
+    /// The gradient of the last backward pass.
+    pub(super) gradient: GpuBuffer,
+    /// First and second moments.
+    pub(super) moments: [GpuBuffer; 2],
+    /// Values, without padding.
+    pub(super) len: usize,
+    /// Optimizer steps since it was loaded.
+    steps: i32,
+}
+
+impl Adapter {
+    /// An adapter of these values with zero gradient and moments.
+    pub(super) fn new(
+        device: &Device,
+        memory: &mut Memory,
+        flat: &[f32],
+    ) -> Result<Self, EngineError> {
+        let mut make = |what| memory.create(device, what, flat.len(), storage());
+        let adapter = Self {
+            flat: make("adapter")?,
+            gradient: make("gradient")?,
+            moments: [make("first moment")?, make("second moment")?],
+            len: flat.len(),
+            steps: 0,
+        };
+        // New buffers are zero.
+        device
+            .queue
+            .write_buffer(&adapter.flat.raw, 0, bytemuck::cast_slice(flat));
+        Ok(adapter)
+    }
+
+    /// All four buffers.
+    pub(super) fn buffers(&self) -> [&GpuBuffer; 4] {
+        [
+            &self.flat,
+            &self.gradient,
+            &self.moments[0],
+            &self.moments[1],
+        ]
+    }
+
+    /// The uniform of the next optimizer step.
+    pub(super) fn next_step(&mut self, optimizer: &AdamW) -> [u32; 8] {
+        self.steps += 1;
+        let AdamW {
+            learning_rate,
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+        } = *optimizer;
+        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(self.steps))) as f32;
+        let len4 = self.len.div_ceil(4) as u32;
+        let decay = (1.0 - f64::from(learning_rate) * f64::from(weight_decay)) as f32;
+        let floats = [
+            decay,
+            beta1,
+            beta2,
+            learning_rate,
+            correction(beta1),
+            correction(beta2),
+            eps,
+        ];
+        let mut words = [len4; 8];
+        for (word, float) in words[1..].iter_mut().zip(floats) {
+            *word = float.to_bits();
+        }
+        words
+    }
+}

@@ -1,0 +1,65 @@
+//! Which shape of kernel for which device and which sizes.
+
+use super::product::Product;
+
+/// Tile sizes. All results are the same; only speed differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Rows of a product's tile; scratch is rounded up to a multiple of it.
+    pub(super) rows: u32,
+    /// Most columns of a product's tile.
+    pub(super) columns: u32,
+    /// Threads of a product's workgroup, along columns and rows.
+    pub(super) group: [u32; 2],
+    /// Rows of attention that one thread owns.
+    pub(super) attention_rows: u32,
+}
+
+impl Tuning {
+    /// For lanes in software: loads are dear and registers are memory anyway, so tiles are large.
+    pub const SOFTWARE: Self = Self {
+        rows: 24,
+        columns: 32,
+        group: [4, 1],
+        attention_rows: 4,
+    };
+    /// For hardware: tiles that fit its registers, many threads.
+    pub const HARDWARE: Self = Self {
+        rows: 8,
+        columns: 8,
+        group: [8, 8],
+        attention_rows: 1,
+    };
+
+    /// The register-blocked product for these sizes, if there is one.
+    pub(super) fn product(self, k: u32, n: u32, transposed: bool) -> Option<Product> {
+        if !k.is_multiple_of(4) || !n.is_multiple_of(4) {
+            return None;
+        }
+        let mut columns = self.columns;
+        while !n.is_multiple_of(columns) {
+            columns /= 2;
+        }
+        Some(Product {
+            transposed,
+            rows: self.rows,
+            columns,
+            group: self.group,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_a_tile_divide_the_matrix() {
+        for n in (4..2000).step_by(4) {
+            let product = Tuning::SOFTWARE.product(8, n, false).unwrap();
+            assert!(n.is_multiple_of(product.columns) && product.columns >= 4);
+        }
+        assert_eq!(Tuning::SOFTWARE.product(384, 77, false), None);
+        assert_eq!(Tuning::SOFTWARE.product(77, 384, false), None);
+    }
+}

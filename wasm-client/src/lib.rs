@@ -1,0 +1,16 @@
+//! Choir's tab: the frozen model, what is trained of it, two engines to train it on, and the API
+//! that JavaScript sees.
+//!
+//! The transformer is written once ([`model`]) over the operations of [`engine::Engine`]. Engine
+//! *wgsl* and engine *cpu* record those operations and replay them backwards
+//! ([`engine::record`]); engine *burn* uses burn's autodiff and is the reference for the others.
+
+pub mod adapter;
+#[cfg(target_arch = "wasm32")]
+pub mod api;
+pub mod bench;
+pub mod engine;
+pub mod model;
+#[cfg(feature = "native")]
+pub mod native;
+pub mod train;

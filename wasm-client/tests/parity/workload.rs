@@ -1,0 +1,60 @@
+//! The published training workload: losses of each engine against JAX's.
+
+use choir_shared::task::AdapterLayout;
+use choir_wasm_client::adapter::AdapterViews;
+use choir_wasm_client::bench;
+use choir_wasm_client::engine::Engine;
+use choir_wasm_client::engine::burn::BurnEngine;
+use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::record::Recorded;
+use choir_wasm_client::engine::wgsl::WgslKernels;
+use choir_wasm_client::model::{Encoder, Model};
+use choir_wasm_client::train::step::train_step;
+use pollster::block_on;
+
+const TOLERANCE: f32 = 1e-3;
+
+fn losses_are_those_of_jax<E: Engine>(mut engine: E) {
+    let task = bench::task();
+    let layout = AdapterLayout::new(&task).expect("the workload's task is valid");
+    let encoder = Encoder::build(bench::SHAPE, |tensor| {
+        let (values, shape) = bench::frozen(tensor);
+        engine.frozen(&values, shape)
+    });
+    let views = AdapterViews::new(&layout, &task);
+    let model = Model::new(encoder.expect("encoder"), views, None);
+    engine
+        .load_adapter(&bench::adapter(&task).expect("adapter"))
+        .expect("adapter");
+
+    let mut worst = 0.0_f32;
+    for (step, expected) in bench::REFERENCE_LOSSES.into_iter().enumerate() {
+        let batch = bench::batch(step % bench::BATCHES);
+        let loss = train_step(&mut engine, &model, &batch, &bench::OPTIMIZER);
+        let loss = block_on(loss).expect("loss");
+        worst = worst.max((loss - expected).abs());
+        assert!(worst <= TOLERANCE, "step {step}: {loss} against {expected}");
+    }
+    println!(
+        "{}: losses off by at most {worst:.1e}",
+        engine.device().adapter
+    );
+}
+
+#[test]
+fn burn_has_the_losses_of_jax() {
+    losses_are_those_of_jax(BurnEngine::flex());
+}
+
+#[test]
+fn wgsl_kernels_have_the_losses_of_jax() {
+    match block_on(WgslKernels::open()) {
+        Ok(kernels) => losses_are_those_of_jax(Recorded::new(kernels)),
+        Err(error) => println!("skipped: WGSL kernels: {error}"),
+    }
+}
+
+#[test]
+fn cpu_kernels_have_the_losses_of_jax() {
+    losses_are_those_of_jax(Recorded::new(CpuKernels::new()));
+}

@@ -1,0 +1,54 @@
+//! Engine *cpu* against the reference losses of the workload "encoder".
+#![cfg(feature = "cpu")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use choir_shared::task::AdapterLayout;
+use choir_wasm_client::adapter::AdapterViews;
+use choir_wasm_client::bench;
+use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::record::Recorded;
+use choir_wasm_client::engine::{Engine, EngineError};
+use choir_wasm_client::model::{Encoder, Model};
+
+#[test]
+fn losses_of_the_first_eleven_steps_match_the_reference() {
+    let mut engine = Recorded::new(CpuKernels::new());
+    let losses = pollster::block_on(train(&mut engine, bench::REFERENCE_LOSSES.len())).unwrap();
+    for (step, (found, expected)) in losses.iter().zip(bench::REFERENCE_LOSSES).enumerate() {
+        assert!(
+            (found - expected).abs() <= 1e-3,
+            "step {step}: {found} for {expected}"
+        );
+    }
+}
+
+async fn train<E: Engine>(engine: &mut E, steps: usize) -> Result<Vec<f32>, EngineError> {
+    let task = bench::task();
+    let encoder = Encoder::build(bench::SHAPE, |tensor| {
+        let (values, shape) = bench::frozen(tensor);
+        engine.frozen(&values, shape)
+    })?;
+    let layout = AdapterLayout::new(&task).unwrap();
+    let model = Model::new(encoder, AdapterViews::new(&layout, &task), None);
+    engine.load_adapter(&bench::adapter(&task).unwrap())?;
+    let mut losses = Vec::new();
+    let mut bytes = Vec::new();
+    for step in 0..steps {
+        let started = std::time::Instant::now();
+        engine.begin(&bench::batch(step % bench::BATCHES), true)?;
+        let logits = model.logits(engine)?;
+        engine.cross_entropy(&logits)?;
+        drop(logits);
+        engine.backward()?;
+        engine.optimizer_step(&bench::OPTIMIZER)?;
+        losses.push(engine.read_loss().await?);
+        bytes.push(engine.counts().peak_bytes);
+        eprintln!(
+            "step {step}: {:?}, {:?}",
+            started.elapsed(),
+            engine.counts()
+        );
+    }
+    assert_eq!(bytes[4], bytes[steps - 1], "memory grows from step to step");
+    Ok(losses)
+}
