@@ -1,0 +1,44 @@
+//! Choir's edge worker: carries bytes, keeps state.
+//!
+//! In scope: HTTP and WebSocket routes, the operator's bearer secret, storage in Durable Objects
+//! and R2, alarms for deadlines. Every decision of a round is made by
+//! [`choir_shared::round::aggregator`]; here an event is decoded, handed to the round, its effects
+//! are stored and then answered.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`router`] | public routes, headers of every answer, allowed origins |
+//! | [`auth`] | the operator's secret |
+//! | [`objects`] | models and adapters in R2, named by their SHA-256 |
+//! | [`task_object`] | a task: its version, its current round, its history |
+//! | [`round_object`] | one round of one cohort |
+//! | [`internal`] | what these two say to each other |
+//! | [`store`] | named values in SQLite |
+//! | [`error`] | refusals and faults to HTTP, one table |
+//! | [`limits`] | every limit with its arithmetic |
+
+pub mod auth;
+pub mod error;
+pub mod internal;
+pub mod limits;
+pub mod objects;
+#[expect(missing_docs, reason = "methods that the object macro writes")]
+pub mod round_object;
+pub mod router;
+pub mod store;
+#[expect(missing_docs, reason = "methods that the object macro writes")]
+pub mod task_object;
+
+use worker::{Context, Env, Request, Response, event};
+
+/// Once for each instance of the module: a panic is logged before it traps.
+#[event(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// Every request enters here.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    router::route(request, &env).await
+}

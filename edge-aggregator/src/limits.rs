@@ -1,0 +1,66 @@
+//! Every limit of the edge worker, with its arithmetic and where it comes from.
+//!
+//! Limits of what travels (a message, a cohort, a payload) are in [`choir_shared::wire::limits`].
+
+use choir_shared::wire::limits;
+use worker::Request;
+
+use crate::error::EdgeError;
+
+/// One row of a stored value. SQLite in a Durable Object takes a row of up to 2 MB (2,097,152
+/// bytes); half of that leaves room for its other columns and stays a power of two.
+pub const ROW_BYTES: usize = 1 << 20;
+
+/// The largest object. The platform takes a request body of 100 MB (100,000,000 bytes); a base
+/// model of 22.7 million f32 parameters has under 91 MB with its header.
+pub const OBJECT_MAX_BYTES: usize = 100_000_000;
+
+/// The largest upload: 16 MiB of words and its head.
+pub const UPLOAD_MAX_BYTES: usize = limits::upload(limits::MAX_COORDINATES);
+
+/// Upload bodies held at once in one isolate, which has 128 MB (122 MiB) for all of its objects.
+/// Three of the largest are 48 MiB; while one is copied between the runtime and the module it
+/// counts twice, so at worst 64 MiB, and 58 MiB are left for sums, states and the runtime.
+pub const UPLOADS_IN_FLIGHT_BYTES: usize = 3 * UPLOAD_MAX_BYTES;
+
+/// Sockets of one round: each client of the cohort, one reconnection of each while its old socket
+/// is not yet known to be dead, as many visitors who find the cohort full, and 16 for the smallest
+/// cohorts. The largest cohort of 49 makes 163; the platform's own limit is 32,768 for one object.
+#[must_use]
+pub const fn sockets_of_round(cohort_size: u16) -> usize {
+    3 * cohort_size as usize + 16
+}
+
+/// Rounds that a task can be given at once. At one round a minute this is a week.
+pub const TASK_MAX_ROUNDS: u32 = 10_080;
+
+/// A message between two objects: at most a task's settings or an operator's request, and some
+/// identifiers.
+pub const INTERNAL_MAX_BYTES: usize = limits::OPERATOR_REQUEST;
+
+/// The least length of the operator's secret: 24 characters of base64 carry 144 bits.
+pub const OPERATOR_SECRET_MIN_BYTES: usize = 24;
+
+/// Time after which the way from a sum to a version is tried once more, in milliseconds. It takes
+/// four calls, each usually well under a second.
+pub const CLOSING_RETRY_MS: u32 = 5_000;
+
+/// How long a round that is over still answers how it ended, in milliseconds: a day, for a visitor
+/// who closed the lid. Then nothing of it is left.
+pub const ENDED_KEPT_MS: u32 = 24 * 60 * 60 * 1000;
+
+// The platform takes a frame of up to 32 MiB.
+const _: () = assert!(limits::CLIENT_MESSAGE <= 32 << 20);
+
+/// The length that a request declares for its body.
+///
+/// # Errors
+/// [`EdgeError::LengthRequired`] without one, [`EdgeError::TooLarge`] above `max_bytes`.
+pub fn declared_length(request: &Request, max_bytes: usize) -> Result<usize, EdgeError> {
+    let header = request.headers().get("content-length")?;
+    match header.and_then(|text| text.parse::<usize>().ok()) {
+        None => Err(EdgeError::LengthRequired),
+        Some(length) if length > max_bytes => Err(EdgeError::TooLarge),
+        Some(length) => Ok(length),
+    }
+}

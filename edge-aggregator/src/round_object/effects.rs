@@ -1,0 +1,120 @@
+//! What a round asks for: to storage first, then to sockets and the alarm.
+
+use choir_shared::ids::{ConnectionId, Timestamp};
+use choir_shared::messages::AggregatorMessage;
+use choir_shared::round::{Effect, Round};
+use choir_shared::wire;
+
+use super::live::{Ending, Live, Stage};
+use super::{RoundObject, now};
+use crate::error::EdgeError;
+use crate::limits::CLOSING_RETRY_MS;
+use crate::store::Store;
+
+/// What is left to do once the change is stored.
+pub(super) struct Todo {
+    frames: Vec<(ConnectionId, Vec<u8>)>,
+    alarm: Option<Timestamp>,
+    closes: bool,
+}
+
+/// Stores what the effects ask for, together with the round.
+///
+/// # Errors
+/// [`EdgeError::Fault`]; nothing is stored then.
+pub(super) fn store(
+    live: &mut Live,
+    effects: Vec<Effect>,
+    store: &Store,
+    sockets: usize,
+) -> Result<Todo, EdgeError> {
+    let mut todo = Todo {
+        frames: Vec::new(),
+        alarm: None,
+        closes: false,
+    };
+    let mut sum_changed = false;
+    let mut end = None;
+    let mut lobby = Vec::new();
+    for effect in effects {
+        match effect {
+            // The last word goes to every socket, once all is done.
+            Effect::Send {
+                message: AggregatorMessage::Done { .. } | AggregatorMessage::Aborted { .. },
+                ..
+            } => {}
+            Effect::Send { to, message } => {
+                if matches!(message, AggregatorMessage::Lobby { .. }) {
+                    lobby.push(to);
+                }
+                let frame = wire::encode(&message);
+                live.traffic.down += frame.len() as u64;
+                todo.frames.push((to, frame));
+            }
+            Effect::WakeAt(at) => {
+                live.wake_at = Some(at);
+                todo.alarm = Some(at);
+            }
+            Effect::SumChanged => sum_changed = true,
+            Effect::Publish(outcome) => {
+                end = Some((
+                    AggregatorMessage::Done {
+                        receipt: outcome.receipt,
+                    },
+                    Some(outcome),
+                ));
+            }
+            Effect::Aborted(reason) => end = Some((AggregatorMessage::Aborted { reason }, None)),
+        }
+    }
+    if !lobby.is_empty() {
+        live.lobby = lobby;
+    }
+    let (Some((farewell, outcome)), Stage::Open(round)) = (end, &live.stage) else {
+        live.save(store, sum_changed)?;
+        return Ok(todo);
+    };
+    live.traffic.down += (wire::encode(&farewell).len() * sockets) as u64;
+    let ending = ending(round, farewell, live);
+    live.end(store, ending, outcome.as_ref())?;
+    todo.closes = true;
+    todo.alarm = Some(now().after(CLOSING_RETRY_MS));
+    Ok(todo)
+}
+
+fn ending(round: &Round, farewell: AggregatorMessage, live: &Live) -> Ending {
+    Ending {
+        status: round.status(),
+        adapter: round.setup().adapter,
+        farewell,
+        traffic: live.traffic,
+        at: now(),
+    }
+}
+
+impl RoundObject {
+    /// Does what is left. Frames go out in the turn that stored their cause, and the runtime holds
+    /// them until it is on disk.
+    pub(super) async fn perform(&self, todo: Todo) -> Result<(), EdgeError> {
+        for (to, frame) in &todo.frames {
+            self.send(*to, frame);
+        }
+        if let Some(at) = todo.alarm {
+            self.set_alarm(at).await?;
+        }
+        if todo.closes {
+            self.close().await
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) async fn set_alarm(&self, at: Timestamp) -> Result<(), EdgeError> {
+        let date = worker::js_sys::Date::new(&(at.0 as f64).into());
+        Ok(self
+            .state
+            .storage()
+            .set_alarm(worker::ScheduledTime::new(date))
+            .await?)
+    }
+}

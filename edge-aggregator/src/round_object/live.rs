@@ -1,0 +1,264 @@
+//! A round in memory and its form in storage.
+//!
+//! While it is open its small state is stored with every change, its masked sum apart and only when
+//! that has changed. With the event that ends it, state and masked sum are deleted and what is still
+//! to be done is stored in their place; from then on nothing about a single client is left. Once
+//! that is done, only how it ended remains, for a day.
+
+use choir_shared::control::RoundStatus;
+use choir_shared::ids::{ConnectionId, Digest, Timestamp};
+use choir_shared::messages::AggregatorMessage;
+use choir_shared::reject::RejectCode;
+use choir_shared::round::{Event, Outcome, PhaseName, Round};
+use choir_shared::wire::{self, limits};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::EdgeError;
+use crate::store::Store;
+
+/// Small state of an open round.
+const OPEN: &str = "open";
+/// Masked sum of an open round.
+const MASKED_SUM: &str = "masked-sum";
+/// What is still to be done for a round that is over.
+const CLOSING: &str = "closing";
+/// Its sum.
+const SUM: &str = "sum";
+/// Its mean, each value as the bits of an f32.
+const MEAN: &str = "mean";
+/// How it ended.
+const ENDED: &str = "ended";
+
+/// Payload bytes of all clients.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Traffic {
+    /// To the aggregator: frames and uploads, refused ones too.
+    pub(super) up: u64,
+    /// From the aggregator: frames.
+    pub(super) down: u64,
+}
+
+/// A round.
+pub(super) struct Live {
+    pub(super) traffic: Traffic,
+    /// When the round wants to be woken.
+    pub(super) wake_at: Option<Timestamp>,
+    /// The connections in the lobby, while there is one.
+    pub(super) lobby: Vec<ConnectionId>,
+    pub(super) stage: Stage,
+}
+
+/// How far it has come, seen from storage.
+pub(super) enum Stage {
+    /// Its phases run.
+    Open(Box<Round>),
+    /// It is over; something is still to be done.
+    Closing(Box<Ending>),
+    /// All is done.
+    Ended(Box<Ended>),
+}
+
+/// What is still to be done for a round that is over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Ending {
+    pub(super) status: RoundStatus,
+    /// The object of the version that it started from.
+    pub(super) adapter: Digest,
+    /// What every client is told at last: DONE or ABORTED.
+    pub(super) farewell: AggregatorMessage,
+    pub(super) traffic: Traffic,
+    pub(super) at: Timestamp,
+}
+
+/// How a round ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Ended {
+    pub(super) status: RoundStatus,
+    pub(super) farewell: AggregatorMessage,
+    /// Then this is forgotten too.
+    pub(super) until: Timestamp,
+}
+
+/// Stored form of an open round.
+#[derive(Serialize, Deserialize)]
+struct Open<'a> {
+    traffic: Traffic,
+    wake_at: Option<Timestamp>,
+    lobby: Vec<ConnectionId>,
+    #[serde(borrow, with = "serde_bytes")]
+    state: &'a [u8],
+}
+
+impl Ending {
+    /// Whether there is a sum.
+    pub(super) const fn is_published(&self) -> bool {
+        matches!(self.farewell, AggregatorMessage::Done { .. })
+    }
+}
+
+impl Live {
+    /// A round that was just made.
+    pub(super) fn opened(round: Round) -> Self {
+        Self {
+            traffic: Traffic::default(),
+            wake_at: None,
+            lobby: Vec::new(),
+            stage: Stage::Open(Box::new(round)),
+        }
+    }
+
+    /// The round that is stored, if one is.
+    ///
+    /// # Errors
+    /// [`EdgeError::Fault`], as everywhere here.
+    pub(super) fn stored(store: &Store) -> Result<Option<Self>, EdgeError> {
+        if !store.exists()? {
+            return Ok(None);
+        }
+        if let Some(bytes) = store.value(ENDED)? {
+            let ended: Ended = decode(&bytes)?;
+            return Ok(Some(Self::after(
+                Traffic::default(),
+                Stage::Ended(Box::new(ended)),
+            )));
+        }
+        if let Some(bytes) = store.value(CLOSING)? {
+            let ending: Ending = decode(&bytes)?;
+            return Ok(Some(Self::after(
+                ending.traffic,
+                Stage::Closing(Box::new(ending)),
+            )));
+        }
+        let Some(bytes) = store.value(OPEN)? else {
+            return Ok(None);
+        };
+        let open: Open<'_> = wire::decode(&bytes, OPEN_MAX_BYTES).map_err(fault)?;
+        let round = Round::from_parts(open.state, store.words(MASKED_SUM)?).map_err(fault)?;
+        Ok(Some(Self {
+            traffic: open.traffic,
+            wake_at: open.wake_at,
+            lobby: open.lobby,
+            stage: Stage::Open(Box::new(round)),
+        }))
+    }
+
+    const fn after(traffic: Traffic, stage: Stage) -> Self {
+        Self {
+            traffic,
+            wake_at: None,
+            lobby: Vec::new(),
+            stage,
+        }
+    }
+
+    /// After a restart the lobby may hold clients whose sockets ended with the process, so that no
+    /// event told of it; they join again by themselves. From ROSTER on a client counts as present
+    /// until the deadline, and resumes.
+    pub(super) fn forget_absent(&mut self, present: &[ConnectionId], now: Timestamp) {
+        let Stage::Open(round) = &mut self.stage else {
+            return;
+        };
+        if round.phase() != PhaseName::Enroll {
+            return;
+        }
+        for absent in self
+            .lobby
+            .iter()
+            .filter(|connection| !present.contains(connection))
+        {
+            // Who is left hears of it with the next change; stored, too, it is then.
+            let _ = round.handle(Event::Disconnected(*absent), now);
+        }
+    }
+
+    /// Stores an open round, with its masked sum if that has changed. Other stages are stored by
+    /// the steps that lead to them.
+    pub(super) fn save(&self, store: &Store, sum_changed: bool) -> Result<(), EdgeError> {
+        let Stage::Open(round) = &self.stage else {
+            return Ok(());
+        };
+        let (state, sum) = round.to_parts();
+        let open = Open {
+            traffic: self.traffic,
+            wake_at: self.wake_at,
+            lobby: self.lobby.clone(),
+            state: &state,
+        };
+        store.atomically(|| {
+            store.put(OPEN, &wire::encode(&open))?;
+            match sum {
+                Some(sum) if sum_changed => store.put_words(MASKED_SUM, sum),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Puts what is still to be done in the place of the round, in memory and in storage.
+    pub(super) fn end(
+        &mut self,
+        store: &Store,
+        ending: Ending,
+        outcome: Option<&Outcome>,
+    ) -> Result<(), EdgeError> {
+        store.atomically(|| {
+            store.keep_only(&[])?;
+            if let Some(outcome) = outcome {
+                let mean: Vec<u32> = outcome.mean.iter().map(|value| value.to_bits()).collect();
+                store.put_words(SUM, &outcome.sum)?;
+                store.put_words(MEAN, &mean)?;
+            }
+            store.put(CLOSING, &wire::encode(&ending))
+        })?;
+        self.wake_at = None;
+        self.stage = Stage::Closing(Box::new(ending));
+        Ok(())
+    }
+
+    /// Leaves only how the round ended.
+    pub(super) fn finish(&mut self, store: &Store, ended: Ended) -> Result<(), EdgeError> {
+        store.atomically(|| {
+            store.keep_only(&[])?;
+            store.put(ENDED, &wire::encode(&ended))
+        })?;
+        self.stage = Stage::Ended(Box::new(ended));
+        Ok(())
+    }
+
+    /// The round from outside.
+    pub(super) fn status(&self) -> RoundStatus {
+        match &self.stage {
+            Stage::Open(round) => round.status(),
+            Stage::Closing(ending) => ending.status.clone(),
+            Stage::Ended(ended) => ended.status.clone(),
+        }
+    }
+
+    /// Why a round that is over takes nothing more.
+    pub(super) fn refusal(&self) -> RejectCode {
+        match self.status().phase {
+            PhaseName::Aborted => RejectCode::RoundAborted,
+            _ => RejectCode::Late,
+        }
+    }
+}
+
+/// The sum and the mean of a round that is closing.
+pub(super) fn results(store: &Store) -> Result<(Vec<u32>, Vec<f32>), EdgeError> {
+    let missing = || EdgeError::Fault("a closing round has no result".into());
+    let sum = store.words(SUM)?.ok_or_else(missing)?;
+    let mean = store.words(MEAN)?.ok_or_else(missing)?;
+    Ok((sum, mean.into_iter().map(f32::from_bits).collect()))
+}
+
+/// The state and, around it, two counters, a time, two lengths, and at most 49 connections of up to
+/// 8 bytes as varints: 5 x 10 + 392, rounded up.
+const OPEN_MAX_BYTES: usize = limits::ROUND_STATE + 512;
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EdgeError> {
+    wire::decode(bytes, 2 * limits::SMALL_STATUS).map_err(fault)
+}
+
+fn fault(error: impl core::fmt::Display) -> EdgeError {
+    EdgeError::Fault(format!("a stored round does not decode: {error}"))
+}
