@@ -1,0 +1,27 @@
+/** What the address asks for: `?task=<hex>&engine=webgpu|cpu|burn|auto&policy=demo|default&heldout=off&seed=<n>`. */
+
+import type { EngineWish, HeldOutOptions, Policy } from "@choir/sdk";
+import { DEFAULT_HELD_OUT, DEFAULT_POLICY, DEMO_POLICY } from "@choir/sdk";
+
+export interface Settings {
+  readonly task: string | null;
+  readonly engine: EngineWish;
+  readonly policy: Policy;
+  readonly heldOut: HeldOutOptions;
+  readonly seed: number | null;
+}
+
+const ENGINES: readonly EngineWish[] = ["webgpu", "cpu", "burn", "auto"];
+
+/** This page is a demonstration: it takes WebGPU where there is some, and small cohorts. */
+export function readSettings(query: URLSearchParams): Settings {
+  const task = query.get("task");
+  const seed = Number(query.get("seed") ?? Number.NaN);
+  return {
+    task: task !== null && /^[0-9a-f]{32}$/i.test(task) ? task.toLowerCase() : null,
+    engine: ENGINES.find((engine) => engine === query.get("engine")) ?? "webgpu",
+    policy: query.get("policy") === "default" ? DEFAULT_POLICY : DEMO_POLICY,
+    heldOut: query.get("heldout") === "off" ? { share: 0, most: 0 } : DEFAULT_HELD_OUT,
+    seed: Number.isSafeInteger(seed) && seed >= 0 ? seed % 2 ** 32 : null,
+  };
+}

@@ -1,0 +1,100 @@
+/** The edge aggregator's routes, with the bytes that they cost. */
+
+import { ChoirError } from "./errors.ts";
+
+/** Payload bytes of one round of one tab. */
+export class ByteMeter {
+  up = 0;
+  down = 0;
+
+  reset(): void {
+    this.up = 0;
+    this.down = 0;
+  }
+}
+
+const ATTEMPTS = 4;
+const FIRST_WAIT_MS = 250;
+
+export class Aggregator {
+  readonly #base: string;
+
+  constructor(
+    base: string,
+    readonly meter: ByteMeter,
+  ) {
+    this.#base = base.replace(/\/$/, "");
+  }
+
+  /** Wire bytes of the site's status. */
+  site(): Promise<Uint8Array> {
+    return this.#get("/v1/site");
+  }
+
+  /** Wire bytes of a task's status. */
+  task(task: string): Promise<Uint8Array> {
+    return this.#get(`/v1/tasks/${task}`);
+  }
+
+  /** Where an object is. */
+  objectUrl(digest: string): string {
+    return `${this.#base}/v1/objects/${digest}`;
+  }
+
+  /** Opens the socket of a round. */
+  socket(task: string, round: string): WebSocket {
+    const url = new URL(`${this.#base}/v1/tasks/${task}/rounds/${round}/socket`);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url);
+    socket.binaryType = "arraybuffer";
+    return socket;
+  }
+
+  /**
+   * Uploads a masked vector. Only a request that got no answer is sent again, and it is the same
+   * request: the aggregator takes a client's vector once.
+   */
+  async upload(task: string, round: string, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
+    const url = `${this.#base}/v1/tasks/${task}/rounds/${round}/upload`;
+    const response = await retried(() =>
+      fetch(url, {
+        method: "POST",
+        headers: { "content-type": "application/octet-stream" },
+        body: body as Uint8Array<ArrayBuffer>,
+      }),
+    );
+    const answer = new Uint8Array(await response.arrayBuffer());
+    this.meter.up += body.length;
+    this.meter.down += answer.length;
+    return { status: response.status, body: answer };
+  }
+
+  async #get(path: string): Promise<Uint8Array> {
+    const response = await retried(() => fetch(this.#base + path, { cache: "no-store" }));
+    if (!response.ok) throw new ChoirError("network", `the aggregator answered ${response.status} to ${path}`);
+    const body = new Uint8Array(await response.arrayBuffer());
+    this.meter.down += body.length;
+    return body;
+  }
+}
+
+/** Waits for `milliseconds`, more or less: many tabs must not come back at the same moment. */
+export function jitteredWait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds * (0.75 + Math.random() / 2)));
+}
+
+/** Tries again where the network failed or the aggregator was busy (5xx). */
+export async function retried(request: () => Promise<Response>): Promise<Response> {
+  let failure = "no answer";
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    if (attempt > 0) await jitteredWait(FIRST_WAIT_MS * 2 ** attempt);
+    try {
+      const response = await request();
+      if (response.status < 500) return response;
+      failure = `status ${response.status}`;
+    } catch (thrown) {
+      failure = thrown instanceof Error ? thrown.message : String(thrown);
+    }
+  }
+  throw new ChoirError("network", `the aggregator cannot be reached: ${failure}`);
+}

@@ -1,0 +1,75 @@
+/**
+ * The calls of a [`Trainer`], as one map type: the message to the training thread, its reply and
+ * the page's method all derive from it, so a call and its payload cannot disagree.
+ */
+
+import type { ChoirErrorCode } from "./errors.ts";
+import type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, RoundReport, TaskSummary } from "./events.ts";
+import type { Example } from "./examples.ts";
+import type { HeldOutOptions } from "./held_out.ts";
+import type { Policy } from "./policy.ts";
+
+/** Where things are. */
+export interface Origin {
+  /** The edge aggregator's address. */
+  readonly aggregator: string;
+  /** The folder of the wasm modules, with a slash at its end. */
+  readonly modules: string;
+}
+
+export interface OpenArgs {
+  readonly task: string;
+  readonly engine: EngineWish;
+  readonly policy: Policy;
+  readonly examples: readonly Example[];
+  readonly heldOut: HeldOutOptions;
+  /** Orders the examples; drawn at random where the page gives none. */
+  readonly seed: number;
+}
+
+export type TrainReport =
+  | { readonly outcome: "trained"; readonly version: number; readonly msPerStep: number | null }
+  | { readonly outcome: "finished"; readonly successor: string | null };
+
+export type Contribution =
+  | { readonly outcome: "published"; readonly report: RoundReport }
+  | { readonly outcome: "retrain"; readonly reason: string }
+  | {
+      readonly outcome: "left";
+      readonly by: "visitor" | "round";
+      readonly reason: string;
+      readonly uploaded: boolean;
+    };
+
+/** One text's most likely labels, best first. */
+export interface Classification {
+  readonly text: string;
+  readonly version: number;
+  readonly labels: readonly { readonly label: string; readonly probability: number }[];
+}
+
+export type Calls = {
+  describe: { args: { readonly origin: Origin; readonly task: string | null }; result: TaskSummary | null };
+  open: { args: OpenArgs; result: EngineReport };
+  train: { args: Record<never, never>; result: TrainReport };
+  contribute: { args: Record<never, never>; result: Contribution };
+  evaluate: { args: Record<never, never>; result: Evaluation | null };
+  classify: { args: { readonly texts: readonly string[] }; result: readonly Classification[] };
+  useEngine: { args: { readonly engine: EngineKind }; result: null };
+  leave: { args: Record<never, never>; result: null };
+};
+
+export type CallName = keyof Calls;
+export type Args<N extends CallName> = Calls[N]["args"];
+export type Result<N extends CallName> = Calls[N]["result"];
+
+/** From the page to the training thread. */
+export type Request = {
+  [N in CallName]: { readonly id: number; readonly call: N; readonly args: Args<N> };
+}[CallName];
+
+/** From the training thread to the page. */
+export type Message =
+  | { readonly kind: "result"; readonly id: number; readonly result: Result<CallName> }
+  | { readonly kind: "error"; readonly id: number; readonly code: ChoirErrorCode; readonly message: string }
+  | { readonly kind: "event"; readonly event: ChoirEvent };

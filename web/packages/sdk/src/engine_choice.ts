@@ -1,0 +1,117 @@
+/**
+ * Which engine trains. An engine that cannot run here is a value with its reason, not an error:
+ * the tab goes on with the CPU and says why.
+ */
+
+import { asChoirError } from "./errors.ts";
+import type { EngineKind, EngineReport, EngineWish } from "./events.ts";
+import type { EngineModule, EngineTrainer, ModuleName, Modules } from "./modules.ts";
+
+/** A model's shell on a device, still without weights. */
+export interface OpenedEngine {
+  readonly trainer: EngineTrainer;
+  readonly report: EngineReport;
+}
+
+type Usable = { readonly module: EngineModule; readonly adapter: string | null } | { readonly absent: string };
+type Opening = { readonly opened: OpenedEngine } | { readonly absent: string };
+
+const MODULE_OF: Record<EngineKind, Exclude<ModuleName, "protocol">> = {
+  webgpu: "wgsl",
+  cpu: "cpu",
+  burn: "burn",
+};
+
+/** Opens the engine that was wished for, or the CPU with the reason. */
+export async function openEngine(
+  modules: Modules,
+  wish: EngineWish,
+  config: Uint8Array,
+  because: string | null,
+): Promise<OpenedEngine> {
+  const { engine, reason } = wish === "auto" ? await fasterEngine(modules) : { engine: wish, reason: because };
+  if (engine !== "cpu") {
+    const opening = await tryOpen(modules, engine, config, reason);
+    if ("opened" in opening) return opening.opened;
+    return openCpu(modules, config, opening.absent);
+  }
+  return openCpu(modules, config, reason);
+}
+
+async function openCpu(modules: Modules, config: Uint8Array, reason: string | null): Promise<OpenedEngine> {
+  const module = await modules.engine(MODULE_OF.cpu);
+  return opened("cpu", await module.Trainer.open(config), null, reason);
+}
+
+async function tryOpen(
+  modules: Modules,
+  engine: EngineKind,
+  config: Uint8Array,
+  reason: string | null,
+): Promise<Opening> {
+  const usable = await usableModule(modules, engine);
+  if ("absent" in usable) return usable;
+  try {
+    const trainer = await usable.module.Trainer.open(config);
+    return { opened: opened(engine, trainer, usable.adapter, reason) };
+  } catch (thrown) {
+    const error = asChoirError(thrown);
+    if (error.code === "no-device" || error.code === "device-lost") return { absent: error.message };
+    throw error;
+  }
+}
+
+function opened(
+  engine: EngineKind,
+  trainer: EngineTrainer,
+  adapter: string | null,
+  reason: string | null,
+): OpenedEngine {
+  const info = trainer.info();
+  return { trainer, report: { engine, device: info.device, adapter: adapter ?? info.adapter, reason } };
+}
+
+/** The module of an engine; WebGPU is asked for an adapter before anything is fetched. */
+async function usableModule(modules: Modules, engine: EngineKind): Promise<Usable> {
+  const found = engine === "webgpu" ? await webgpuAdapter() : { adapter: null };
+  if ("absent" in found) return found;
+  try {
+    return { module: await modules.engine(MODULE_OF[engine]), adapter: found.adapter };
+  } catch (thrown) {
+    return { absent: `the engine's module could not be loaded: ${asChoirError(thrown).message}` };
+  }
+}
+
+/** What this file uses of WebGPU, which is not in the type library. */
+interface Gpu {
+  requestAdapter(): Promise<{ readonly info: Record<"vendor" | "architecture" | "description", string> } | null>;
+}
+
+/** The adapter's name as the browser gives it, or why there is no WebGPU here. */
+async function webgpuAdapter(): Promise<{ readonly adapter: string | null } | { readonly absent: string }> {
+  const { gpu } = navigator as { gpu?: Gpu };
+  if (gpu === undefined) return { absent: "this browser has no WebGPU" };
+  try {
+    const adapter = await gpu.requestAdapter();
+    if (adapter === null) return { absent: "WebGPU found no adapter" };
+    const { vendor, architecture, description } = adapter.info;
+    const name = [vendor, architecture, description].filter((part) => part !== "").join(" ");
+    return { adapter: name === "" ? null : name };
+  } catch (thrown) {
+    return { absent: `WebGPU gave no adapter: ${asChoirError(thrown).message}` };
+  }
+}
+
+/** Measures a short product once on both and takes the faster. */
+async function fasterEngine(modules: Modules): Promise<{ engine: EngineKind; reason: string }> {
+  const webgpu = await usableModule(modules, "webgpu");
+  if ("absent" in webgpu) return { engine: "cpu", reason: webgpu.absent };
+  try {
+    const onGpu = await webgpu.module.measureProduct();
+    const onCpu = await (await modules.engine(MODULE_OF.cpu)).measureProduct();
+    const reason = `measured ${onGpu.toFixed(1)} GFLOP/s on WebGPU, ${onCpu.toFixed(1)} on the CPU`;
+    return { engine: onGpu >= onCpu ? "webgpu" : "cpu", reason };
+  } catch (thrown) {
+    return { engine: "cpu", reason: `WebGPU could not be measured: ${asChoirError(thrown).message}` };
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * Choir in a page: `createChoir({ aggregator, policy, engine }).join({ examples, signal })`, then
+ * `for await` over the session's events.
+ */
+
+export type { Classification } from "./calls.ts";
+export { createChoir } from "./choir.ts";
+export type { Choir, ChoirOptions } from "./choir.ts";
+export { asChoirError, ChoirError } from "./errors.ts";
+export type { ChoirErrorCode } from "./errors.ts";
+export type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, RoundReport, StopReason, TaskSummary } from "./events.ts";
+export { parseExamples } from "./examples.ts";
+export type { Example, ParsedExamples, RefusedLine } from "./examples.ts";
+export { DEFAULT_HELD_OUT, shuffle } from "./held_out.ts";
+export type { HeldOutOptions } from "./held_out.ts";
+export { browserUploadCount, DEFAULT_POLICY, DEMO_POLICY } from "./policy.ts";
+export type { Policy, UploadCount } from "./policy.ts";
+export type { JoinOptions, Session } from "./session.ts";

@@ -1,0 +1,46 @@
+/** The local steps of a round: from the global adapter to the tab's own. */
+
+import { ChoirError } from "./errors.ts";
+import type { ChoirEvent } from "./events.ts";
+import type { Lock } from "./lock.ts";
+import type { EngineTrainer } from "./modules.ts";
+import type { Labelled } from "./tokens.ts";
+
+export interface LocalSteps {
+  readonly trainer: EngineTrainer;
+  readonly examples: Labelled;
+  readonly steps: number;
+  /** Orders the batches. */
+  readonly seed: bigint;
+  readonly lock: Lock;
+  readonly emit: (event: ChoirEvent) => void;
+  /** Asked before each step. */
+  readonly goOn: () => boolean;
+}
+
+/** Trains and returns the adapter afterwards. Between steps the thread hears its messages. */
+export async function runLocalSteps(work: LocalSteps): Promise<{ after: Float32Array; msPerStep: number | null }> {
+  const { trainer, examples, steps, lock, emit } = work;
+  await lock.run(() => trainer.setExamples(examples.tokens, examples.starts, examples.labels, work.seed));
+  const times: number[] = [];
+  for (let step = 0; step < steps; step += 1) {
+    await messagesHeard();
+    if (!work.goOn()) throw new ChoirError("closed", "training was interrupted");
+    const { loss, milliseconds } = await lock.run(() => trainer.step());
+    if (!Number.isFinite(loss)) {
+      throw new ChoirError("not-finite", `the loss is not a finite number after step ${step + 1}`);
+    }
+    times.push(milliseconds);
+    emit({ kind: "step", step: step + 1, steps, loss, milliseconds });
+  }
+  return { after: await lock.run(() => trainer.adapter()), msPerStep: median(times) };
+}
+
+function median(values: readonly number[]): number | null {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? null;
+}
+
+function messagesHeard(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

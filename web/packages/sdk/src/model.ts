@@ -1,0 +1,87 @@
+/** The base model in this tab: an engine with its weights, and the tokenizer. */
+
+import type { OpenedEngine } from "./engine_choice.ts";
+import { openEngine } from "./engine_choice.ts";
+import { asChoirError, ChoirError } from "./errors.ts";
+import type { ChoirEvent, EngineReport, EngineWish } from "./events.ts";
+import type { EngineTrainer, Modules, TaskStatus } from "./modules.ts";
+import type { ObjectStore, Progress } from "./objects.ts";
+import { TextTokenizer } from "./tokens.ts";
+
+type Emit = (event: ChoirEvent) => void;
+
+/** Progress events are told this often at most. */
+const PROGRESS_EVERY_MS = 100;
+
+export class Model {
+  private constructor(
+    readonly trainer: EngineTrainer,
+    readonly report: EngineReport,
+    readonly tokenizer: TextTokenizer,
+  ) {}
+
+  /** Opens an engine and gives it the task's weights, from the cache where they are. */
+  static async open(
+    modules: Modules,
+    objects: ObjectStore,
+    status: TaskStatus,
+    wish: EngineWish,
+    because: string | null,
+    emit: Emit,
+  ): Promise<Model> {
+    const tokenizerJson = await objects.read(status.tokenizer, progressOf("tokenizer", emit));
+    const tokenizer = new TextTokenizer(tokenizerJson, status.maxLength);
+    let engine = await openEngine(modules, wish, status.config, because);
+    emit({ kind: "engine", ...engine.report });
+    try {
+      await loadWeights(engine, objects, status, emit);
+    } catch (thrown) {
+      engine.trainer.free();
+      const error = asChoirError(thrown);
+      if (error.code !== "digest-mismatch") throw error;
+      // The damaged copy is gone from the cache; once more, from the aggregator.
+      engine = await openEngine(modules, engine.report.engine, status.config, engine.report.reason);
+      await loadWeights(engine, objects, status, emit);
+    }
+    return new Model(engine.trainer, engine.report, tokenizer);
+  }
+
+  close(): void {
+    this.trainer.free();
+  }
+}
+
+async function loadWeights(
+  { trainer }: OpenedEngine,
+  objects: ObjectStore,
+  status: TaskStatus,
+  emit: Emit,
+): Promise<void> {
+  const progress = progressOf("model", emit);
+  await objects.stream(
+    status.weights,
+    (chunk) => trainer.addWeights(chunk),
+    (loaded, total, cached) => progress(loaded, total ?? status.weightsBytes, cached),
+  );
+  trainer.finishWeights();
+  if (status.frozenHead !== null) {
+    trainer.setFrozenHead(asFloats(await objects.read(status.frozenHead, progressOf("head", emit))));
+  }
+}
+
+/** f32 values from little-endian bytes. */
+export function asFloats(bytes: Uint8Array): Float32Array {
+  if (bytes.length % 4 !== 0) throw new ChoirError("bad-model", "an object of f32 values is cut short");
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
+/** Tells progress as events, not too often. */
+export function progressOf(file: "model" | "tokenizer" | "adapter" | "head", emit: Emit): Progress {
+  let last = 0;
+  return (loaded, total, cached) => {
+    const now = performance.now();
+    if (now - last < PROGRESS_EVERY_MS && loaded !== total) return;
+    last = now;
+    emit({ kind: "download", file, loaded, total, cached });
+  };
+}

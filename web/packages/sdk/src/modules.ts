@@ -1,0 +1,155 @@
+/**
+ * The wasm modules as this SDK sees them: one for the protocol, one per engine. Each is fetched
+ * when it is first needed, so an engine that is not used is never downloaded.
+ */
+
+import type { Policy } from "./policy.ts";
+
+/** A task and where it stands, decoded by the protocol module. Digests and ids are hex. */
+export interface TaskStatus {
+  readonly name: string;
+  readonly payload: "adapter" | "centroids";
+  readonly labels: readonly string[];
+  readonly maxLength: number;
+  readonly batchSize: number;
+  readonly localSteps: number;
+  readonly weights: string;
+  readonly weightsBytes: number;
+  readonly tokenizer: string;
+  readonly frozenHead: string | null;
+  /** Values in the adapter. */
+  readonly adapterLength: number;
+  readonly version: number;
+  readonly adapter: string;
+  readonly round: string | null;
+  readonly running: boolean;
+  readonly roundsLeft: number;
+  readonly successor: string | null;
+  readonly cohortSize: number;
+  readonly minCohort: number;
+  /** The task's configuration as wire bytes, for `Trainer.open`. */
+  readonly config: Uint8Array;
+}
+
+/** The last message of a round. */
+export interface Receipt {
+  readonly version: number;
+  readonly clients: number;
+  readonly survivors: number;
+  readonly sumDigest: string;
+}
+
+/** What one client of one round wants done. */
+export type Effect =
+  | { readonly kind: "send"; readonly bytes: Uint8Array }
+  | { readonly kind: "upload"; readonly bytes: Uint8Array }
+  | { readonly kind: "lobby"; readonly joined: number; readonly cohortSize: number; readonly minCohort: number }
+  | { readonly kind: "phase"; readonly phase: string }
+  | { readonly kind: "finished"; readonly receipt: Receipt }
+  | {
+      readonly kind: "left";
+      readonly reason: string;
+      /** `again`: nothing was masked yet, the same update may join the next round of its version. */
+      readonly next: "retrain" | "again" | "stop";
+    };
+
+/** One client in one round: bytes in, effects out, no network of its own. */
+export interface ParticipationHandle {
+  start(): Effect[];
+  message(bytes: Uint8Array): Effect[];
+  uploaded(status: number, body: Uint8Array): Effect[];
+  disconnected(): Effect[];
+  reconnected(): Effect[];
+  /** Only in a build that observes. */
+  plainWords?(): Uint32Array;
+  free(): void;
+}
+
+/** SHA-256 of a stream. */
+export interface StreamHash {
+  update(chunk: Uint8Array): void;
+  /** Hex; the handle is spent. */
+  finish(): string;
+}
+
+export interface ProtocolModule {
+  decodeTaskStatus(bytes: Uint8Array): TaskStatus;
+  /** The task that the site points at, hex. */
+  decodeSiteStatus(bytes: Uint8Array): { readonly task: string | null };
+  readonly Participation: {
+    join(
+      status: Uint8Array,
+      task: string,
+      policy: Policy,
+      update: Float32Array,
+      exampleCount: number,
+    ): ParticipationHandle;
+  };
+  readonly StreamHash: new () => StreamHash;
+  subtract(after: Float32Array, before: Float32Array): Float32Array;
+}
+
+/** A model on a device: what the engine modules export. */
+export interface EngineTrainer {
+  info(): { readonly device: string; readonly adapter: string };
+  addWeights(chunk: Uint8Array): void;
+  finishWeights(): void;
+  setFrozenHead(flat: Float32Array): void;
+  setAdapter(flat: Float32Array): void;
+  adapter(): Promise<Float32Array>;
+  setExamples(tokens: Uint32Array, starts: Uint32Array, labels: Uint32Array, seed: bigint): void;
+  step(): Promise<{ readonly step: number; readonly loss: number; readonly milliseconds: number }>;
+  evaluate(
+    tokens: Uint32Array,
+    starts: Uint32Array,
+    labels: Uint32Array,
+  ): Promise<{ readonly loss: number; readonly accuracy: number; readonly predictions: Uint32Array }>;
+  classify(tokens: Uint32Array, starts: Uint32Array): Promise<Float32Array>;
+  centroids(): Promise<Float32Array>;
+  counts(): { readonly dispatches: number; readonly submits: number; readonly peakBytes: number };
+  free(): void;
+}
+
+export interface EngineModule {
+  readonly Trainer: { open(config: Uint8Array): Promise<EngineTrainer> };
+  /** GFLOP/s of a short product on this engine's device. */
+  measureProduct(): Promise<number>;
+}
+
+export type ModuleName = "protocol" | "wgsl" | "cpu" | "burn";
+
+/** What wasm-bindgen writes: the script's default export loads the wasm beside it. */
+interface WasmScript {
+  default(wasm: { readonly module_or_path: string }): Promise<unknown>;
+}
+
+/** Loads each module once, from `base/<name>/`. */
+export class Modules {
+  readonly #loaded = new Map<ModuleName, Promise<unknown>>();
+
+  constructor(readonly base: string) {}
+
+  protocol(): Promise<ProtocolModule> {
+    return this.#load("protocol") as Promise<ProtocolModule>;
+  }
+
+  engine(name: Exclude<ModuleName, "protocol">): Promise<EngineModule> {
+    return this.#load(name) as Promise<EngineModule>;
+  }
+
+  #load(name: ModuleName): Promise<unknown> {
+    const known = this.#loaded.get(name);
+    if (known !== undefined) return known;
+    const loading = this.#fetch(name);
+    this.#loaded.set(name, loading);
+    loading.catch(() => this.#loaded.delete(name));
+    return loading;
+  }
+
+  async #fetch(name: ModuleName): Promise<unknown> {
+    const folder = `${this.base}${name}/`;
+    const module = (await import(`${folder}module.js`)) as WasmScript;
+    await module.default({ module_or_path: `${folder}module.wasm` });
+    return module;
+  }
+}

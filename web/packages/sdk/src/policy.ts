@@ -1,0 +1,68 @@
+/**
+ * What the page that embeds Choir insists on. It comes from the page, never from the aggregator,
+ * and no header of a server can lower it.
+ */
+
+/** The page's own conditions for taking part. */
+export interface Policy {
+  /** The smallest cohort that this page lets a visitor join. */
+  readonly minCohort: number;
+  /** Assumed corrupt clients, in thousandths; a task may assume more, never less. */
+  readonly corruptPermille: number;
+  /** The smallest noise, as standard deviation over clip norm. */
+  readonly noiseMultiplier: number;
+  /** The smallest clip norm that the noise is scaled to. */
+  readonly clip: number;
+  /** How many updates one visitor uploads to one task, counted in this browser. */
+  readonly uploads: number;
+}
+
+/** The production default: the privacy floor of the protocol, one upload per visitor. */
+export const DEFAULT_POLICY: Policy = Object.freeze({
+  minCohort: 50,
+  corruptPermille: 100,
+  noiseMultiplier: 0,
+  clip: 0,
+  uploads: 1,
+});
+
+/** For demonstrations: cohorts this small protect nobody from the others in them. */
+export const DEMO_POLICY: Policy = Object.freeze({
+  minCohort: 3,
+  corruptPermille: 0,
+  noiseMultiplier: 0,
+  clip: 0,
+  uploads: 65_535,
+});
+
+/** Counts the uploads of this browser to a task. */
+export interface UploadCount {
+  used(task: string): number;
+  add(task: string): void;
+}
+
+/** Kept in `localStorage`, so that a reload does not start anew; in memory where that is denied. */
+export function browserUploadCount(): UploadCount {
+  const memory = new Map<string, number>();
+  const key = (task: string) => `choir/uploads/${task}`;
+  return {
+    used(task) {
+      let stored = 0;
+      try {
+        stored = Number(localStorage.getItem(key(task)) ?? "0") || 0;
+      } catch {
+        // Storage is denied: the count in memory stands.
+      }
+      return Math.max(stored, memory.get(task) ?? 0);
+    },
+    add(task) {
+      const next = this.used(task) + 1;
+      memory.set(task, next);
+      try {
+        localStorage.setItem(key(task), String(next));
+      } catch {
+        // As above.
+      }
+    },
+  };
+}

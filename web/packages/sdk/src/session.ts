@@ -1,0 +1,165 @@
+/**
+ * A visitor's session in a task: train first, then join, then the next round from the new version.
+ * It runs in the page and only decides; training, keys and sockets are the trainer's.
+ */
+
+import type { Classification } from "./calls.ts";
+import type { ChoirErrorCode } from "./errors.ts";
+import { asChoirError } from "./errors.ts";
+import type { ChoirEvent, EngineKind, EngineWish, StopReason } from "./events.ts";
+import { EventStream } from "./events.ts";
+import type { Example } from "./examples.ts";
+import type { HeldOutOptions } from "./held_out.ts";
+import { DEFAULT_HELD_OUT } from "./held_out.ts";
+import type { Policy, UploadCount } from "./policy.ts";
+import type { Trainer } from "./trainer.ts";
+
+export interface JoinOptions {
+  /** The visitor's own examples. They stay in the tab. */
+  readonly examples: readonly Example[];
+  /** Ends the session. */
+  readonly signal?: AbortSignal;
+  /** Rounds to take part in; as many as the policy and the task have, if not given. */
+  readonly rounds?: number;
+  readonly heldOut?: HeldOutOptions;
+  /** Another engine than the choir's. */
+  readonly engine?: EngineWish;
+  /** Orders the examples; random if not given. */
+  readonly seed?: number;
+}
+
+export interface SessionSetup extends JoinOptions {
+  readonly task: string;
+  readonly engine: EngineWish;
+  readonly policy: Policy;
+  readonly uploadCount: UploadCount;
+}
+
+const STOP_OF: Partial<Record<ChoirErrorCode, StopReason>> = {
+  "not-finite": "not-finite",
+  policy: "cannot-join",
+};
+
+/** A running session: an asynchronous stream of events, and what a visitor may ask of it. */
+export class Session implements AsyncIterable<ChoirEvent> {
+  readonly #trainer: Trainer;
+  readonly #setup: SessionSetup;
+  readonly #events: EventStream;
+  #task: string;
+  #rounds = 0;
+
+  /** Starts at once. The trainer's own events must go to `events`. */
+  constructor(trainer: Trainer, events: EventStream, setup: SessionSetup) {
+    this.#trainer = trainer;
+    this.#events = events;
+    this.#setup = setup;
+    this.#task = setup.task;
+    setup.signal?.addEventListener("abort", () => this.leave());
+    void this.#run();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<ChoirEvent> {
+    return this.#events[Symbol.asyncIterator]();
+  }
+
+  /** The most likely labels of a text by the model as this tab has it now. */
+  async classify(text: string): Promise<Classification> {
+    const [result] = await this.#trainer.call("classify", { texts: [text] });
+    if (result === undefined) throw asChoirError("no answer");
+    return result;
+  }
+
+  /** Changes the engine; a round in training starts anew on it. */
+  async useEngine(engine: EngineKind): Promise<void> {
+    await this.#trainer.call("useEngine", { engine });
+  }
+
+  /** Leaves the round, if one is on, and ends the session. */
+  leave(): void {
+    void this.#trainer.call("leave", {}).catch(() => undefined);
+  }
+
+  /** Ends everything at once, the training thread too. */
+  close(): void {
+    this.#stop("left", null, "the session was closed");
+    this.#trainer.close();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      if (this.#setup.signal?.aborted === true) return this.#stop("left", null, "left before the start");
+      await this.#open();
+      let more = true;
+      while (more) more = await this.#round();
+    } catch (thrown) {
+      const { code, message } = asChoirError(thrown);
+      if (code === "closed") this.#stop("left", null, message);
+      else this.#stop(STOP_OF[code] ?? "failed", code, message);
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { engine, policy, examples, heldOut = DEFAULT_HELD_OUT, seed = randomSeed() } = this.#setup;
+    await this.#trainer.call("open", { task: this.#task, engine, policy, examples, heldOut, seed });
+  }
+
+  /** One training and, if it went well, one round. False ends the session. */
+  async #round(): Promise<boolean> {
+    if (this.#setup.uploadCount.used(this.#task) >= this.#setup.policy.uploads) {
+      return this.#end("uploads-used", "this visitor has given as many updates as the page's policy allows");
+    }
+    const trained = await this.#trainer.call("train", {});
+    switch (trained.outcome) {
+      case "trained":
+        return this.#contribute();
+      case "finished":
+        return this.#follow(trained.successor);
+      default:
+        return trained satisfies never;
+    }
+  }
+
+  async #follow(successor: string | null): Promise<boolean> {
+    if (successor === null) return this.#end("task-finished", "the task has had all its rounds");
+    this.#task = successor;
+    this.#events.push({ kind: "successor", task: successor });
+    await this.#open();
+    return true;
+  }
+
+  async #contribute(): Promise<boolean> {
+    const result = await this.#trainer.call("contribute", {});
+    switch (result.outcome) {
+      case "published": {
+        this.#setup.uploadCount.add(this.#task);
+        this.#rounds += 1;
+        this.#events.push({ kind: "round", ...result.report });
+        if (this.#rounds < (this.#setup.rounds ?? Infinity)) return true;
+        await this.#trainer.call("evaluate", {});
+        return this.#end("rounds-done", "took part in as many rounds as the page asked for");
+      }
+      case "retrain":
+        this.#events.push({ kind: "retrain", reason: result.reason });
+        return true;
+      case "left":
+        if (result.uploaded) this.#setup.uploadCount.add(this.#task);
+        return this.#end(result.by === "visitor" ? "left" : "cannot-join", result.reason);
+      default:
+        return result satisfies never;
+    }
+  }
+
+  #end(reason: StopReason, message: string): false {
+    this.#stop(reason, null, message);
+    return false;
+  }
+
+  #stop(reason: StopReason, code: ChoirErrorCode | null, message: string): void {
+    this.#events.push({ kind: "stopped", reason, code, message });
+    this.#events.end();
+  }
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+}
