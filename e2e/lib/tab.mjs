@@ -1,0 +1,121 @@
+// One visitor: a page of the demo, opened through a proxy of its own, fed with one share of data.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { webgpuAdapter } from "./browser.mjs";
+import { openDemo, takePart, eventsSince } from "./demo_page.mjs";
+import { TabProxy } from "./proxy.mjs";
+
+const POLL_MS = 200;
+
+export class Tab {
+  #plan;
+  #proxy;
+  #address = null;
+  #context = null;
+  #page = null;
+  #timer = null;
+  #seen = 0;
+  #closed = true;
+
+  constructor(plan) {
+    this.#plan = plan;
+    this.#proxy = new TabProxy(plan.url, plan.record && join(plan.record, `tab-${plan.index}.bin`));
+  }
+
+  /** Opens a fresh page, opts in, and gives it its share. */
+  async open() {
+    const { browser, engine, task, share, seed, index, report } = this.#plan;
+    this.#address ??= await this.#proxy.listen();
+    this.#proxy.reopen();
+    this.#context ??= await browser.newContext();
+    this.#page = await this.#context.newPage();
+    const page = this.#page;
+    page.on("console", (message) => {
+      if (message.type() === "error") report({ event: "console", tab: index, text: message.text() });
+    });
+    page.on("request", (request) => {
+      const url = request.url();
+      const own = [this.#address, this.#address.replace("http", "ws"), "blob:", "data:"];
+      if (!own.some((start) => url.startsWith(start))) {
+        report({ event: "failed", message: `tab ${index} asked ${url}` });
+      }
+    });
+    page.on("crash", () => report({ event: "failed", message: `tab ${index} crashed` }));
+    page.on("pageerror", (error) => report({ event: "console", tab: index, text: String(error.stack ?? error) }));
+    this.#seen = 0;
+    this.#closed = false;
+    await openDemo(page, `${this.#address}/`, { task, engine, seed });
+    if (engine === "webgpu") {
+      const found = await webgpuAdapter(page);
+      if (found.device !== "webgpu") throw new Error(`tab ${index} has no WebGPU: ${found.adapter}`);
+      report({ event: "adapter", tab: index, ...found });
+    }
+    await takePart(page, share);
+    report({ event: "opted-in", tab: index });
+    this.#watch(page);
+  }
+
+  /** Closes the page when its round gets to that point. */
+  closeAt(point) {
+    this.#proxy.closeAt(point, () => {
+      this.#closed = true;
+      const page = this.#page;
+      this.#stopWatching();
+      page
+        .close()
+        .catch(() => {})
+        .finally(() => this.#plan.report({ event: "closed", tab: this.#plan.index, at: point }));
+    });
+  }
+
+  /** Holds the next upload or signature of this tab until it is released. */
+  holdAt(point) {
+    this.#proxy.gate.holdAt(point, () => this.#plan.report({ event: "held", tab: this.#plan.index, at: point }));
+  }
+
+  release() {
+    this.#proxy.gate.release();
+  }
+
+  end() {
+    this.#closed = true;
+    this.#stopWatching();
+    this.#proxy.end();
+  }
+
+  #stopWatching() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #watch(page) {
+    const look = async () => {
+      if (this.#closed || page !== this.#page) return;
+      try {
+        for (const event of await eventsSince(page, this.#seen)) this.#pass(event);
+      } catch (error) {
+        if (!this.#closed) this.#plan.report({ event: "failed", message: String(error.stack ?? error) });
+        return;
+      }
+      if (!this.#closed) this.#timer = setTimeout(look, POLL_MS);
+    };
+    this.#timer = setTimeout(look, POLL_MS);
+  }
+
+  // What only an observe build shows goes to files, everything else straight on.
+  #pass(event) {
+    this.#seen += 1;
+    const { index, out, report } = this.#plan;
+    if (event.kind === "observed") {
+      const { round, words, values, tokens, starts } = event;
+      const files = Object.entries({ plain: words, values, tokens, starts }).map(([name, content]) => {
+        const file = join(out, `${name}-${round}-${index}.bin`);
+        writeFileSync(file, Buffer.from(content, "base64"));
+        return file;
+      });
+      report({ event: "plain", tab: index, round, file: files[0] });
+    } else {
+      report({ event: "page", tab: index, page: event });
+    }
+  }
+}
