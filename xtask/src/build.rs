@@ -1,0 +1,61 @@
+//! `cargo xtask build`: the wasm modules, the edge worker and the site, each only where its
+//! inputs changed.
+
+mod bindgen;
+mod site;
+mod wasm;
+mod worker;
+
+use crate::failure::Outcome;
+use crate::paths::Paths;
+
+/// A wasm module: the client's crate with one feature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Module {
+    /// Its name, also of its folder.
+    pub(crate) name: &'static str,
+    /// The crate's features.
+    features: &'static str,
+    /// What wasm-opt is told.
+    optimise: &'static str,
+}
+
+/// The client's side of the protocol.
+pub(crate) const PROTOCOL: Module = Module {
+    name: "protocol",
+    features: "protocol",
+    optimise: "-Oz",
+};
+/// The same for tests that compare the sum with the plain one.
+pub(crate) const PROTOCOL_OBSERVE: Module = Module {
+    name: "protocol-observe",
+    features: "protocol,observe",
+    optimise: "-Oz",
+};
+/// Training on WebGPU.
+pub(crate) const WGSL: Module = Module {
+    name: "wgsl",
+    features: "wgsl",
+    optimise: "-Oz",
+};
+/// Training on the CPU: made for speed.
+pub(crate) const CPU: Module = Module {
+    name: "cpu",
+    features: "cpu",
+    optimise: "-O3",
+};
+
+/// Builds everything that is served.
+///
+/// # Errors
+/// The first program that failed.
+pub(crate) fn run(paths: &Paths, observe: bool) -> Outcome<()> {
+    for module in [PROTOCOL, WGSL, CPU] {
+        wasm::build(paths, module)?;
+    }
+    if observe {
+        wasm::build(paths, PROTOCOL_OBSERVE)?;
+    }
+    worker::build(paths)?;
+    site::build(paths, observe)
+}

@@ -1,0 +1,76 @@
+//! `cargo xtask demo`: the whole path on this machine, for a person or by itself.
+
+mod ablation;
+mod headless;
+mod interactive;
+pub(crate) mod options;
+mod report;
+mod restart;
+mod rounds;
+mod small_cohort;
+mod stage;
+mod svg;
+mod task;
+mod witnessed;
+
+use crate::failure::Outcome;
+use crate::paths::Paths;
+use crate::{build, setup};
+use options::Options;
+
+pub(crate) use report::Report;
+pub(crate) use witnessed::Witnessed;
+
+/// Sets up, builds, and runs the demo.
+///
+/// # Errors
+/// The first step that failed.
+pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
+    if !options.as_built {
+        setup::run(paths)?;
+        build::run(paths, options.observe)?;
+    }
+    if options.headless {
+        headless::run(paths, options).map(drop)
+    } else {
+        interactive::run(paths, options)
+    }
+}
+
+/// Where the files of a headless run are.
+pub(crate) fn folder(paths: &Paths) -> std::path::PathBuf {
+    paths.out.join("demo")
+}
+
+/// Loses one of three tabs and checks that its round publishes nothing.
+///
+/// # Errors
+/// `Check` where it does.
+pub(crate) fn lose_one_of_three(paths: &Paths) -> Outcome<()> {
+    small_cohort::lose_one(paths)
+}
+
+/// Kills workerd in mid-round and checks that the round goes on from storage.
+///
+/// # Errors
+/// `Check` where it does not.
+pub(crate) fn restart_in_mid_round(paths: &Paths) -> Outcome<()> {
+    restart::run(paths)
+}
+
+/// Runs the same update through two rounds, the second with a restart, and keeps everything that
+/// leaves a tab and everything that the aggregator stores or logs.
+///
+/// # Errors
+/// `Check` where a published sum is not the plain one.
+pub(crate) fn witness(paths: &Paths) -> Outcome<Witnessed> {
+    witnessed::run(paths)
+}
+
+/// Runs it headless on what is built already and hands back what it measured.
+///
+/// # Errors
+/// The first step that failed.
+pub(crate) fn measure(paths: &Paths, options: &Options) -> Outcome<Report> {
+    headless::run(paths, options)
+}

@@ -1,0 +1,223 @@
+//! The command line of `cargo xtask demo`.
+
+use crate::data::LabelChoice;
+use crate::data::split::Split;
+use crate::failure::{Failure, Outcome};
+use choir_shared::task::Target;
+use lexopt::{Arg, Parser, ValueExt};
+use std::path::PathBuf;
+
+/// What the head starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// All zero.
+    Zero,
+    /// Class centroids, summed by the tabs in a round of their own.
+    Centroids,
+}
+
+/// Everything that can be chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Tabs of a headless run.
+    pub(crate) tabs: usize,
+    /// Rounds of a headless run.
+    pub(crate) rounds: u32,
+    /// Where the examples come from; the shipped sample where absent.
+    pub(crate) data: Option<PathBuf>,
+    /// Drive the tabs without a person.
+    pub(crate) headless: bool,
+    /// Where the results go.
+    pub(crate) json: Option<PathBuf>,
+    /// Where the picture goes; beside the JSON where absent.
+    pub(crate) svg: Option<PathBuf>,
+    /// `webgpu`, `cpu`, `burn` or `auto`.
+    pub(crate) engine: String,
+    /// Which labels take part.
+    pub(crate) labels: Option<LabelChoice>,
+    /// How the examples are dealt out.
+    pub(crate) split: Split,
+    /// What the head starts from.
+    pub(crate) head: Head,
+    /// Examples of a step.
+    pub(crate) batch: u16,
+    /// Steps of a round.
+    pub(crate) steps: u16,
+    /// LoRA's rank; 0 for none.
+    pub(crate) rank: u16,
+    /// LoRA's linear layers.
+    pub(crate) targets: Vec<Target>,
+    /// Virtual tokens; 0 for none.
+    pub(crate) prompt: u16,
+    /// AdamW's step size.
+    pub(crate) learning_rate: f32,
+    /// Close one tab in each round.
+    pub(crate) close_one: bool,
+    /// Seed of shares, hold-out and version 0.
+    pub(crate) seed: u64,
+    /// The port, or any free one.
+    pub(crate) port: Option<u16>,
+    /// Open the browser when the page is served.
+    pub(crate) open: bool,
+    /// Serve the build that can show a client's plain vector.
+    pub(crate) observe: bool,
+    /// Write down every byte that leaves a tab.
+    pub(crate) record: bool,
+    /// Also train each tab alone, and, from centroids, each part alone.
+    pub(crate) compare: bool,
+    /// Neither set up nor build: run what is there.
+    pub(crate) as_built: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tabs: 4,
+            rounds: 4,
+            data: None,
+            headless: false,
+            json: None,
+            svg: None,
+            engine: "webgpu".to_owned(),
+            labels: None,
+            split: Split::Dirichlet(0.5),
+            head: Head::Zero,
+            batch: 8,
+            steps: 12,
+            rank: 8,
+            targets: vec![Target::Q, Target::V],
+            prompt: 4,
+            learning_rate: 2e-3,
+            close_one: false,
+            seed: 1,
+            port: None,
+            open: true,
+            observe: false,
+            record: false,
+            compare: false,
+            as_built: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads what is left of the command line.
+    ///
+    /// # Errors
+    /// `Usage` for what makes no sense.
+    pub(crate) fn read(arguments: &mut Parser) -> Outcome<Self> {
+        let mut options = Self::default();
+        let mut head = None;
+        options
+            .read_into(arguments, &mut head)
+            .map_err(crate::usage)?;
+        // Where each tab knows only some labels, no tab can start the others' columns well.
+        let usual = if options.split == Split::Labels {
+            Head::Centroids
+        } else {
+            Head::Zero
+        };
+        options.head = head.unwrap_or(usual);
+        options.compare = options.headless;
+        // A headless run compares every published sum with the plain one.
+        options.observe |= options.headless;
+        options.check()?;
+        Ok(options)
+    }
+
+    fn read_into(
+        &mut self,
+        arguments: &mut Parser,
+        head: &mut Option<Head>,
+    ) -> Result<(), lexopt::Error> {
+        while let Some(argument) = arguments.next()? {
+            let Arg::Long(name) = argument else {
+                return Err(argument.unexpected());
+            };
+            let name = name.to_owned();
+            match name.as_str() {
+                "headless" => self.headless = true,
+                "close-one" => self.close_one = true,
+                "no-open" => self.open = false,
+                "observe" => self.observe = true,
+                "record" => self.record = true,
+                "as-built" => self.as_built = true,
+                _ => self.value(&name, arguments, head)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn value(
+        &mut self,
+        name: &str,
+        arguments: &mut Parser,
+        head: &mut Option<Head>,
+    ) -> Result<(), lexopt::Error> {
+        let value = arguments.value()?;
+        match name {
+            "tabs" => self.tabs = value.parse()?,
+            "rounds" => self.rounds = value.parse()?,
+            "data" => self.data = Some(value.into()),
+            "json" => self.json = Some(value.into()),
+            "svg" => self.svg = Some(value.into()),
+            "engine" => self.engine = value.string()?,
+            "labels" => self.labels = Some(value.parse_with(label_choice)?),
+            "split" => self.split = value.parse()?,
+            "head" => *head = Some(value.parse_with(head_start)?),
+            "batch" => self.batch = value.parse()?,
+            "steps" => self.steps = value.parse()?,
+            "rank" => self.rank = value.parse()?,
+            "targets" => self.targets = value.parse_with(targets)?,
+            "prompt" => self.prompt = value.parse()?,
+            "learning-rate" => self.learning_rate = value.parse()?,
+            "seed" => self.seed = value.parse()?,
+            "port" => self.port = Some(value.parse()?),
+            _ => return Err(Arg::Long(name).unexpected()),
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Outcome<()> {
+        let complaint = if !(3..=49).contains(&self.tabs) {
+            "--tabs goes from 3 to 49: a secure sum of fewer hides nothing"
+        } else if self.rounds == 0 {
+            "--rounds must be at least 1"
+        } else if !["webgpu", "cpu", "burn", "auto"].contains(&self.engine.as_str()) {
+            "--engine is webgpu, cpu, burn or auto"
+        } else if self.close_one && self.tabs < 4 {
+            "--close-one needs 4 tabs: a cohort of 3 cannot lose one"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::Usage(complaint.to_owned()))
+    }
+}
+
+fn label_choice(text: &str) -> Result<LabelChoice, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(LabelChoice::All),
+        Ok(count) if count >= 2 => Ok(LabelChoice::Some(count)),
+        _ => Err("`all` or a number from 2 up".to_owned()),
+    }
+}
+
+fn head_start(text: &str) -> Result<Head, String> {
+    match text {
+        "zero" => Ok(Head::Zero),
+        "centroids" => Ok(Head::Centroids),
+        _ => Err("`zero` or `centroids`".to_owned()),
+    }
+}
+
+fn targets(text: &str) -> Result<Vec<Target>, String> {
+    const NAMES: [&str; 6] = ["q", "k", "v", "o", "w1", "w2"];
+    let mut chosen = Vec::new();
+    for name in text.split(',').filter(|name| !name.is_empty()) {
+        let place = NAMES.iter().position(|known| *known == name);
+        chosen.push(Target::ALL[place.ok_or_else(|| format!("no such layer: {name}"))?]);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}

@@ -1,0 +1,293 @@
+//! Follows a task's rounds: what the tabs say, what the aggregator publishes, and whether the
+//! published sum is the sum of the plain updates of those whose update is in it.
+
+use crate::driver::{Driver, DriverEvent};
+use crate::failure::{AtPath, Failure, Outcome};
+use crate::operator::Operator;
+use crate::progress::Step;
+use choir_shared::control::RoundSummary;
+use choir_shared::ids::TaskId;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The points of a round at which `--close-one` closes a tab, in turn.
+const CLOSINGS: [&str; 4] = ["before-share", "after-share", "mid-upload", "after-upload"];
+
+/// A round as it was published.
+pub(super) struct Published {
+    /// What the aggregator says of it.
+    pub(super) summary: RoundSummary,
+    /// The adapter that it made: f32, little-endian.
+    pub(super) adapter: Vec<u8>,
+    /// Whether the sum equals the plain one, word for word.
+    pub(super) sum_matches_plain: bool,
+    /// Median wall time of the tabs' steps.
+    pub(super) ms_per_step: f64,
+}
+
+/// Follows one driver's tabs through the rounds of one task.
+pub(super) struct Rounds<'a> {
+    operator: &'a Operator,
+    task: TaskId,
+    driver: &'a mut Driver,
+    tabs: usize,
+    closing: Option<(usize, &'static str)>,
+    close_one: bool,
+    plain: BTreeMap<String, BTreeMap<usize, PathBuf>>,
+    closed: Vec<(usize, String)>,
+    step_ms: Vec<f64>,
+    seen: usize,
+    webgpu_adapter: String,
+    held: bool,
+    /// The device and its adapter's name, once a tab has said it.
+    pub(super) device: Option<(String, String)>,
+}
+
+impl<'a> Rounds<'a> {
+    /// Follows `task` from its first round on.
+    pub(super) fn new(
+        operator: &'a Operator,
+        task: TaskId,
+        driver: &'a mut Driver,
+        tabs: usize,
+        close_one: bool,
+    ) -> Self {
+        Self {
+            operator,
+            task,
+            driver,
+            tabs,
+            closing: None,
+            close_one,
+            plain: BTreeMap::new(),
+            closed: Vec::new(),
+            step_ms: Vec::new(),
+            seen: 0,
+            webgpu_adapter: String::new(),
+            held: false,
+            device: None,
+        }
+    }
+
+    /// Names the tab and the point of the next round's closing, if there is to be one.
+    ///
+    /// # Errors
+    /// `Check` where the driver is gone.
+    pub(super) fn arm(&mut self) -> Outcome<()> {
+        if self.close_one {
+            let tab = self.seen % self.tabs;
+            let point = CLOSINGS[self.seen % CLOSINGS.len()];
+            self.driver.close_at(tab, point)?;
+            self.closing = Some((tab, point));
+        }
+        Ok(())
+    }
+
+    /// Waits for the next published round.
+    ///
+    /// # Errors
+    /// `Check` where a tab stops, the driver ends, or nothing is published in time.
+    pub(super) fn next(&mut self, step: &Step) -> Outcome<Published> {
+        let start = Instant::now();
+        loop {
+            while let Some(event) = self.driver.next(POLL)? {
+                self.take(step, event)?;
+            }
+            let status = self.operator.task(self.task)?;
+            if let Some(summary) = status.history.get(self.seen) {
+                self.drain(step, summary)?;
+                let published = self.publish(summary.clone())?;
+                self.seen += 1;
+                self.reopen()?;
+                return Ok(published);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(Failure::Check(format!(
+                    "no round was published within {} minutes",
+                    PATIENCE.as_secs() / 60
+                )));
+            }
+        }
+    }
+
+    /// Waits until a tab's upload is kept back and those of `others` have arrived.
+    ///
+    /// # Errors
+    /// `Check` where that does not come about in time.
+    pub(super) fn until_held(&mut self, step: &Step, others: u16) -> Outcome<()> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            while let Some(event) = self.driver.next(POLL)? {
+                self.take(step, event)?;
+            }
+            let Some(round) = self.operator.task(self.task)?.round else {
+                continue;
+            };
+            if self.held && self.operator.round(self.task, round)?.counts.survivors == others {
+                return Ok(());
+            }
+        }
+        Err(Failure::Check("no upload was kept back in time".to_owned()))
+    }
+
+    /// Lets a tab's upload go on.
+    ///
+    /// # Errors
+    /// `Check` where the driver is gone.
+    pub(super) fn release(&mut self, tab: usize) -> Outcome<()> {
+        self.driver.release(tab)
+    }
+
+    /// The plain words may come a moment after the round closed.
+    fn drain(&mut self, step: &Step, summary: &RoundSummary) -> Outcome<()> {
+        let start = Instant::now();
+        let round = summary.round.to_string();
+        let missing =
+            |rounds: &Self| rounds.plain.get(&round).map_or(0, BTreeMap::len) < rounds.tabs;
+        while missing(self) && start.elapsed() < LATE_EVENTS {
+            if let Some(event) = self.driver.next(POLL)? {
+                self.take(step, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Outcome<()> {
+        let reopened = self.closing.take();
+        self.arm_after(reopened)
+    }
+
+    fn arm_after(&mut self, closed: Option<(usize, &'static str)>) -> Outcome<()> {
+        if let Some((tab, _)) = closed {
+            self.driver.open(tab)?;
+        }
+        self.arm()
+    }
+
+    fn publish(&mut self, summary: RoundSummary) -> Outcome<Published> {
+        let adapter = self.operator.object(summary.adapter)?;
+        let sum = words(&self.operator.object(summary.sum)?);
+        let sum_matches_plain = self.plain_sum(&summary)?.is_some_and(|plain| plain == sum);
+        let mut step_ms = core::mem::take(&mut self.step_ms);
+        step_ms.sort_by(f64::total_cmp);
+        let ms_per_step = step_ms.get(step_ms.len() / 2).copied().unwrap_or(0.0);
+        self.closed.clear();
+        Ok(Published {
+            summary,
+            adapter,
+            sum_matches_plain,
+            ms_per_step,
+        })
+    }
+
+    /// The wrapping sum of the survivors' plain words, where they can be told and are all there.
+    fn plain_sum(&self, summary: &RoundSummary) -> Outcome<Option<Vec<u32>>> {
+        let Some(files) = self.plain.get(&summary.round.to_string()) else {
+            return Ok(None);
+        };
+        let lost = |tab: usize| {
+            self.closed
+                .iter()
+                .any(|(closed, at)| *closed == tab && at != "after-upload")
+        };
+        let survivors: Vec<&PathBuf> = files
+            .iter()
+            .filter(|(tab, _)| !lost(**tab))
+            .map(|(_, file)| file)
+            .collect();
+        if survivors.len() != usize::from(summary.survivors) {
+            return Ok(None);
+        }
+        let mut sum: Vec<u32> = Vec::new();
+        for file in survivors {
+            let plain = words(&fs::read(file).at(file)?);
+            sum.resize(plain.len().max(sum.len()), 0);
+            for (total, word) in sum.iter_mut().zip(plain) {
+                *total = total.wrapping_add(word);
+            }
+        }
+        Ok(Some(sum))
+    }
+
+    fn take(&mut self, step: &Step, event: DriverEvent) -> Outcome<()> {
+        match event {
+            DriverEvent::Adapter { tab, adapter } => {
+                step.note(&format!("  tab {tab}: {adapter}"));
+                self.webgpu_adapter = adapter;
+            }
+            DriverEvent::OptedIn { tab } => step.detail(format!("tab {tab} has opted in")),
+            DriverEvent::Open => step.detail("all tabs are open"),
+            DriverEvent::Plain { tab, round, file } => {
+                self.plain.entry(round).or_default().insert(tab, file);
+            }
+            DriverEvent::Held { tab } => {
+                step.note(&format!("  tab {tab}: its upload is kept back"));
+                self.held = true;
+            }
+            DriverEvent::Closed { tab, at } => {
+                step.note(&format!("  tab {tab} closed {at}"));
+                self.closed.push((tab, at));
+            }
+            DriverEvent::Console { tab, text } => step.note(&format!("  tab {tab}: {text}")),
+            DriverEvent::Page { tab, page } => self.take_page(step, tab, &page)?,
+            DriverEvent::Failed { message } => return Err(Failure::Check(message)),
+        }
+        Ok(())
+    }
+
+    fn take_page(&mut self, step: &Step, tab: usize, page: &Value) -> Outcome<()> {
+        let text = |name: &str| page.get(name).and_then(Value::as_str).unwrap_or_default();
+        let number = |name: &str| page.get(name).and_then(Value::as_f64).unwrap_or_default();
+        match text("kind") {
+            "engine" => {
+                // wgpu cannot name the adapter of a page; the page itself can.
+                let device = text("device").to_owned();
+                let on_webgpu = device == "webgpu" && !self.webgpu_adapter.is_empty();
+                let name = if on_webgpu {
+                    &self.webgpu_adapter
+                } else {
+                    text("adapter")
+                };
+                self.device = Some((device, name.to_owned()));
+            }
+            "step" => {
+                self.step_ms.push(number("milliseconds"));
+                step.detail(format!(
+                    "tab {tab} step {} of {}, loss {:.3}",
+                    number("step"),
+                    number("steps"),
+                    number("loss")
+                ));
+            }
+            "lobby" => {
+                let joined = number("joined");
+                step.detail(format!("{joined} of {} have joined", number("cohortSize")));
+            }
+            "phase" => step.detail(format!("tab {tab}: {}", text("phase"))),
+            "stopped" if !matches!(text("reason"), "task-finished" | "rounds-done") => {
+                let message = text("message");
+                return Err(Failure::Check(format!(
+                    "tab {tab} stopped: {} {message}",
+                    text("reason")
+                )));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Little-endian words.
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+        .collect()
+}
+
+const POLL: Duration = Duration::from_millis(300);
+const LATE_EVENTS: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20 * 60);

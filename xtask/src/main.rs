@@ -1,0 +1,183 @@
+//! Every command of the project: set-up, build, demo, test, bench, size.
+//!
+//! `cargo xtask help` lists them. Outputs lie under `target/choir`, the base model in a cache
+//! folder outside the checkout.
+
+mod aggregator;
+mod bench;
+mod build;
+mod check;
+mod data;
+mod demo;
+mod driver;
+mod evaluator;
+mod failure;
+mod kat;
+mod operator;
+mod paths;
+mod program;
+mod progress;
+mod random;
+mod setup;
+mod size;
+mod stamp;
+mod suite;
+
+use failure::{Failure, Outcome};
+use lexopt::{Arg, Parser};
+use paths::Paths;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const HELP: &str = "cargo xtask <command>
+
+  setup                      everything a build needs, once; seconds when it is there
+  build [--observe]          wasm modules, edge worker and site into target/choir
+  demo                       set up, build, serve the page on this machine, stay until Ctrl-C
+    --port P --no-open       another port; do not open the browser
+    --headless               drive tabs of real Chromium, print a line per round, and end
+      --tabs N --rounds R    4 and 4
+      --data FILE|DIR        CSV, TSV or JSON lines, or a folder with train.csv and test.csv
+      --labels all|K         all, or K chosen by the seed (12 of a data set of your own)
+      --split S              dirichlet:0.5 | labels | iid
+      --engine E             webgpu | cpu | burn | auto
+      --head H               zero | centroids (centroids where the split is by labels)
+      --batch B --steps S    8 and 12: examples of a step, steps of a round
+      --rank R --targets T   8 and q,v; also k,o,w1,w2; rank 0 for no LoRA
+      --prompt M             4 virtual tokens; 0 for none
+      --learning-rate X      0.002
+      --close-one            close one tab in each round
+      --seed S               1
+      --json FILE --svg FILE results and picture
+      --record               write down every byte that leaves a tab
+    --as-built               neither set up nor build: run what is there
+    --observe                serve the test build that can show a client's plain vector
+  test                       set up, check, and run every test there is
+  check                      formatting, lints, types, house rules
+  kat --in FILE --out FILE   every value of the protocol for given secrets
+  size [--json FILE]         what a visitor downloads, compressed
+  bench train --workload encoder [--json FILE]
+                             a training step in Chromium against the limit of its WebGPU
+";
+
+fn main() -> ExitCode {
+    match dispatch(Parser::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut arguments: Parser) -> Outcome<()> {
+    let command = match arguments.next().map_err(usage)? {
+        Some(Arg::Value(name)) => name.to_string_lossy().into_owned(),
+        _ => "help".to_owned(),
+    };
+    let paths = Paths::find()?;
+    match command.as_str() {
+        "help" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        "setup" => {
+            nothing_more(&mut arguments)?;
+            setup::run(&paths)
+        }
+        "build" => {
+            let observe = flag(&mut arguments, "observe")?;
+            setup::run(&paths)?;
+            build::run(&paths, observe)
+        }
+        "demo" => demo::run(&paths, &demo::options::Options::read(&mut arguments)?),
+        "test" => {
+            nothing_more(&mut arguments)?;
+            suite::run(&paths)
+        }
+        "check" => {
+            nothing_more(&mut arguments)?;
+            check::run(&paths)
+        }
+        "kat" => {
+            let files = Files::read(&mut arguments)?;
+            kat::run(&files.need("in")?, &files.need("out")?)
+        }
+        "size" => size::run(&paths, Files::read(&mut arguments)?.get("json")),
+        "bench" => bench::run(&paths, &Files::read(&mut arguments)?),
+        other => Err(Failure::Usage(format!("there is no command `{other}`"))),
+    }
+}
+
+/// Options that name a file or a word.
+pub(crate) struct Files {
+    words: Vec<String>,
+    named: Vec<(String, PathBuf)>,
+}
+
+impl Files {
+    fn read(arguments: &mut Parser) -> Outcome<Self> {
+        let mut files = Self {
+            words: Vec::new(),
+            named: Vec::new(),
+        };
+        while let Some(argument) = arguments.next().map_err(usage)? {
+            match argument {
+                Arg::Long(name) => {
+                    let name = name.to_owned();
+                    files
+                        .named
+                        .push((name, arguments.value().map_err(usage)?.into()));
+                }
+                Arg::Value(word) => files.words.push(word.to_string_lossy().into_owned()),
+                other @ Arg::Short(_) => return Err(usage(other.unexpected())),
+            }
+        }
+        Ok(files)
+    }
+
+    /// The words that stand alone.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    /// What an option names.
+    pub(crate) fn get(&self, name: &str) -> Option<PathBuf> {
+        self.named
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, path)| path.clone())
+    }
+
+    /// What an option must name.
+    ///
+    /// # Errors
+    /// `Usage` where it is not given.
+    pub(crate) fn need(&self, name: &str) -> Outcome<PathBuf> {
+        self.get(name)
+            .ok_or_else(|| Failure::Usage(format!("--{name} is missing")))
+    }
+}
+
+fn flag(arguments: &mut Parser, name: &str) -> Outcome<bool> {
+    let mut found = false;
+    while let Some(argument) = arguments.next().map_err(usage)? {
+        match argument {
+            Arg::Long(given) if given == name => found = true,
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(found)
+}
+
+fn nothing_more(arguments: &mut Parser) -> Outcome<()> {
+    match arguments.next().map_err(usage)? {
+        None => Ok(()),
+        Some(other) => Err(usage(other.unexpected())),
+    }
+}
+
+/// A command line that makes no sense, as this program says it.
+pub(crate) fn usage(error: lexopt::Error) -> Failure {
+    Failure::Usage(error.to_string())
+}

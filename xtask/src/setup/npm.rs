@@ -1,0 +1,38 @@
+//! npm packages, by the lock files.
+
+use crate::failure::Outcome;
+use crate::paths::Paths;
+use crate::program;
+use crate::progress::Step;
+use crate::stamp::Stamp;
+use std::process::Command;
+
+const PACKAGES: [&str; 3] = ["edge-aggregator", "web", "e2e"];
+
+/// Installs each package's dependencies where its lock file changed.
+///
+/// # Errors
+/// `Program` where npm fails.
+pub(super) fn ensure(paths: &Paths) -> Outcome<()> {
+    for package in PACKAGES {
+        let folder = paths.root.join(package);
+        let lock = folder.join("package-lock.json");
+        if !lock.exists() {
+            continue;
+        }
+        let step = Step::start(format!("npm packages of {package}/"));
+        let stamp = Stamp::new(paths, &format!("npm-{package}")).input(&lock)?;
+        if stamp.is_fresh(&folder.join("node_modules")) {
+            step.done("there");
+            continue;
+        }
+        let mut install = Command::new("npm");
+        install
+            .current_dir(&folder)
+            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+        program::run(&step, &mut install)?;
+        stamp.store()?;
+        step.done("installed");
+    }
+    Ok(())
+}
