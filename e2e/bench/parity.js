@@ -1,20 +1,4 @@
 // One reference case through the tab's own API. Runs in the page.
-//
-// The gradient is read off an optimizer step: with both betas zero and `eps` far above every
-// gradient, AdamW's step is `learning_rate / eps` times the gradient.
-
-const BETAS = [0x66, 0x66, 0x66, 0x3f, 0x77, 0xbe, 0x7f, 0x3f]; // 0.9 and 0.999, little-endian
-const LARGE = 1e4;
-
-/** The task with an optimizer whose step is the gradient. */
-function steppingByGradient(task) {
-  const at = task.findIndex((_, place) => BETAS.every((byte, offset) => task[place + offset] === byte));
-  if (at < 0) throw new Error("the case's optimizer has other betas than 0.9 and 0.999");
-  const changed = task.slice();
-  const view = new DataView(changed.buffer);
-  [LARGE, 0, 0, LARGE, 0].forEach((value, place) => view.setFloat32(at - 4 + 4 * place, value, true));
-  return changed;
-}
 
 async function bytes(url) {
   const answer = await fetch(url);
@@ -24,46 +8,45 @@ async function bytes(url) {
 
 const floats = async (url) => new Float32Array((await bytes(url)).buffer);
 
-/** Losses and, part by part, how far the gradient is from the reference's. */
+/** The device, losses beside the reference's, and how far each part's gradient is from its own. */
 export async function compare({ module, folder, model }) {
   const engine = await import(module);
   await engine.default();
-  const reference = await (await fetch(`${folder}/case.json`)).json();
+  const reference = JSON.parse(new TextDecoder().decode(await bytes(`${folder}/case.json`)));
   const task = Uint8Array.from(reference.task.match(/../g), (pair) => Number.parseInt(pair, 16));
-  const weights = await bytes(reference.weights ? `${folder}/${reference.weights}` : `${model}/model.safetensors`);
-  const [before, expected] = [await floats(`${folder}/adapter.bin`), await floats(`${folder}/gradient.bin`)];
+  const weights = reference.weights ? `${folder}/${reference.weights}` : `${model}/model.safetensors`;
+  const [adapter, expected] = [await floats(`${folder}/adapter.bin`), await floats(`${folder}/gradient.bin`)];
+  const examples = [reference.tokens, reference.starts, reference.labels].map((list) => Uint32Array.from(list));
 
-  const open = async (config) => {
-    const trainer = await engine.Trainer.open(config);
-    trainer.addWeights(weights);
-    trainer.finishWeights();
-    trainer.setAdapter(before);
-    const { tokens, starts, labels } = reference;
-    trainer.setExamples(Uint32Array.from(tokens), Uint32Array.from(starts), Uint32Array.from(labels), 0n);
-    return trainer;
-  };
-
-  const stepping = await open(steppingByGradient(task));
-  await stepping.step();
-  const after = await stepping.adapter();
-  const info = stepping.info();
-  stepping.free();
-  const gradient = before.map((value, place) => value - after[place]);
-  const parts = reference.parts.map(({ name, start, end }) => ({
+  const trainer = await engine.Trainer.open(task);
+  trainer.addWeights(await bytes(weights));
+  trainer.finishWeights();
+  trainer.setAdapter(adapter);
+  const { loss, gradient } = await trainer.gradient(...examples);
+  if (gradient.length !== expected.length) throw new Error(`a gradient of ${gradient.length} coordinates, not ${expected.length}`);
+  const kept = await trainer.adapter();
+  const errors = reference.parts.map(({ name, start, end }) => ({
     name,
+    size: end - start,
     error: relativeError(gradient.subarray(start, end), expected.subarray(start, end)),
   }));
 
-  const training = await open(task);
-  const losses = [];
-  for (const expectedLoss of reference.losses) {
-    const { loss } = await training.step();
-    losses.push({ loss, expected: expectedLoss });
-  }
-  training.free();
-  return { info, tolerance: reference.tolerance, parts, losses };
+  trainer.setExamples(...examples, 0n);
+  const curve = [];
+  for (let step = 0; step < reference.losses.length; step++) curve.push((await trainer.step()).loss);
+  const { device } = trainer.info();
+  trainer.free();
+  return {
+    device,
+    tolerance: reference.tolerance,
+    size: expected.length,
+    errors,
+    isAdapterKept: kept.every((value, place) => value === adapter[place]),
+    losses: { gradient: loss, curve, expected: reference.losses },
+  };
 }
 
+/** `‖found − expected‖ / ‖expected‖`. */
 function relativeError(found, expected) {
   let [distance, norm] = [0, 0];
   for (let i = 0; i < expected.length; i++) {

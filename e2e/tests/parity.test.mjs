@@ -8,15 +8,15 @@ import { fileURLToPath } from "node:url";
 import { launchBrowser, webgpuAdapter } from "../lib/browser.mjs";
 import { serveFolders } from "../lib/serve.mjs";
 
-const out = process.env.CHOIR_OUT ?? "";
-const model = process.env.CHOIR_MODEL ?? "";
+const here = dirname(fileURLToPath(import.meta.url));
+const out = process.env.CHOIR_OUT ?? join(here, "../../target/choir");
 const reference = join(out, "reference");
-const bench = join(dirname(fileURLToPath(import.meta.url)), "../bench");
+const DEVICES = { wgsl: "webgpu", cpu: "cpu" };
 
 let server;
 let browser;
 before(async () => {
-  server = await serveFolders({ wasm: join(out, "wasm"), reference, model, bench });
+  server = await serveFolders({ wasm: join(out, "wasm"), reference, model: process.env.CHOIR_MODEL, bench: join(here, "../bench") });
   browser = await launchBrowser();
 });
 after(async () => {
@@ -25,30 +25,42 @@ after(async () => {
 });
 
 for (const name of ["small", "all-MiniLM-L6-v2"]) {
-  for (const module of ["wgsl", "cpu"]) {
-    const missing = [join(reference, name, "case.json"), join(out, "wasm", module)].find((path) => !existsSync(path));
-    const skip = missing ? `${missing} is not there` : false;
+  for (const [module, device] of Object.entries(DEVICES)) {
+    const folder = join(reference, name);
+    const skip = existsSync(folder) ? false : `no reference vectors: ${folder} is not there`;
     test(`engine ${module} in Chromium agrees with burn on ${name}`, { skip }, async (t) => {
       const page = await browser.newPage();
+      t.after(() => page.close());
       page.setDefaultTimeout(0);
       await page.goto(server.url);
-      if (module === "wgsl") {
-        const adapter = await webgpuAdapter(page);
-        assert.equal(adapter.device, "webgpu", adapter.adapter);
-        t.diagnostic(`adapter: ${adapter.adapter}`);
+      if (device === "webgpu") {
+        const found = await webgpuAdapter(page);
+        assert.equal(found.device, "webgpu", found.adapter);
+        t.diagnostic(`adapter: ${found.adapter}`);
       }
-      const { tolerance, parts, losses } = await page.evaluate(async (plan) => (await import("/bench/parity.js")).compare(plan), {
-        module: `/wasm/${module}/choir_wasm_client.js`,
-        folder: `/reference/${name}`,
-        model: "/model",
-      });
-      await page.close();
-      const worst = parts.reduce((one, other) => (other.error > one.error ? other : one));
-      t.diagnostic(`worst relative error ${worst.error.toExponential(1)} at ${worst.name}`);
-      assert.ok(worst.error <= tolerance, `${worst.name} is off by ${worst.error}`);
-      for (const [step, { loss, expected }] of losses.entries()) {
-        assert.ok(Math.abs(loss - expected) <= tolerance * Math.abs(expected), `step ${step}: ${loss}, ${expected}`);
-      }
+      const plan = { module: `/wasm/${module}/choir_wasm_client.js`, folder: `/reference/${name}`, model: "/model" };
+      const found = await page.evaluate(async (plan) => (await import("/bench/parity.js")).compare(plan), plan);
+      assert.equal(found.device, device);
+      checkGradient(t, found);
+      checkLosses(t, found);
+      assert.ok(found.isAdapterKept, "the gradient's reading changed the adapter");
     });
   }
+}
+
+function checkGradient(t, { errors, size, tolerance }) {
+  const covered = errors.reduce((sum, part) => sum + part.size, 0);
+  assert.equal(covered, size, "every coordinate belongs to a part");
+  const worst = errors.reduce((one, other) => (other.error > one.error ? other : one));
+  t.diagnostic(`${errors.length} tensors: worst relative error ${worst.error.toExponential(1)} at ${worst.name}`);
+  // What is no number is not within the tolerance either.
+  assert.deepEqual(errors.filter(({ error }) => !(error <= tolerance)), []);
+}
+
+function checkLosses(t, { losses: { gradient, curve, expected }, tolerance }) {
+  const error = (loss, step) => Math.abs(loss - expected[step]) / Math.abs(expected[step]);
+  const errors = [error(gradient, 0), ...curve.map(error)];
+  t.diagnostic(`losses ${curve.map((loss) => loss.toFixed(5)).join(" ")}: worst relative error ${Math.max(...errors).toExponential(1)}`);
+  assert.equal(curve.length, expected.length);
+  assert.ok(errors.every((one) => one <= tolerance), `${[gradient, ...curve]} are not ${expected}`);
 }

@@ -2,6 +2,7 @@
 
 use choir_shared::task::TaskConfig;
 use choir_shared::wire::{self, limits};
+use js_sys::Float32Array;
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -31,6 +32,13 @@ struct CountsView {
     submits: u32,
     #[serde(rename = "peakBytes")]
     peak_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct GradientView {
+    loss: f32,
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    gradient: Float32Array,
 }
 
 #[derive(Serialize)]
@@ -122,6 +130,24 @@ impl Trainer {
             step: report.step,
             loss: report.loss,
             milliseconds,
+        })
+    }
+
+    /// Loss and flat gradient on all of these examples as one batch: what the engines are compared
+    /// by. The adapter stays as it is.
+    pub async fn gradient(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
+    ) -> Result<JsValue, ApiError> {
+        let found = self
+            .inner
+            .gradient(&examples(tokens, starts, labels)?)
+            .await?;
+        to_js(&GradientView {
+            loss: found.loss,
+            gradient: Float32Array::from(found.gradient.as_slice()),
         })
     }
 

@@ -1,5 +1,6 @@
-//! One step of local training.
+//! One step of local training, and its gradient alone.
 
+use super::batch::Examples;
 use super::{Stage, TrainError, Trainer};
 use crate::engine::{AdamW, Batch, Engine, EngineError};
 use crate::model::Model;
@@ -11,6 +12,15 @@ pub struct StepReport {
     pub step: u32,
     /// Mean over the batch, before the update.
     pub loss: f32,
+}
+
+/// What a batch says about the adapter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossAndGradient {
+    /// Mean over the batch.
+    pub loss: f32,
+    /// Of the loss by every part of the adapter, in its flat order.
+    pub gradient: Vec<f32>,
 }
 
 impl<E: Engine> Trainer<E> {
@@ -43,6 +53,31 @@ impl<E: Engine> Trainer<E> {
         self.steps += 1;
         Ok(StepReport { step, loss })
     }
+
+    /// Loss and gradient on all of these examples as one batch; the adapter stays as it is.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFinite`] if the loss is no finite number, and those of the engine.
+    pub async fn gradient(&mut self, examples: &Examples) -> Result<LossAndGradient, TrainError> {
+        if examples.is_empty() {
+            return Err(TrainError::TooEarly("give examples"));
+        }
+        if !self.has_adapter {
+            return Err(TrainError::TooEarly("set the adapter"));
+        }
+        let Stage::Ready(model) = &self.stage else {
+            return Err(TrainError::TooEarly("finish the weights"));
+        };
+        let indices: Vec<usize> = (0..examples.len()).collect();
+        let batch = examples.batch(&indices, model.adapter().num_virtual_tokens());
+        differentiate(&mut self.engine, model, &batch)?;
+        let loss = self.engine.read_loss().await?;
+        if !loss.is_finite() {
+            return Err(EngineError::NotFinite { step: self.steps }.into());
+        }
+        let gradient = self.engine.read_gradient().await?;
+        Ok(LossAndGradient { loss, gradient })
+    }
 }
 
 /// Forward, backward, update; yields the loss before the update.
@@ -55,11 +90,20 @@ pub async fn train_step<E: Engine>(
     batch: &Batch,
     optimizer: &AdamW,
 ) -> Result<f32, EngineError> {
+    differentiate(engine, model, batch)?;
+    engine.optimizer_step(optimizer)?;
+    engine.read_loss().await
+}
+
+/// Forward and backward: loss and gradient are in the engine then.
+fn differentiate<E: Engine>(
+    engine: &mut E,
+    model: &Model<E::Tensor>,
+    batch: &Batch,
+) -> Result<(), EngineError> {
     engine.begin(batch, true)?;
     let logits = model.logits(engine)?;
     engine.cross_entropy(&logits)?;
     drop(logits);
-    engine.backward()?;
-    engine.optimizer_step(optimizer)?;
-    engine.read_loss().await
+    engine.backward()
 }

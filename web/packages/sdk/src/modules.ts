@@ -99,6 +99,12 @@ export interface EngineTrainer {
   adapter(): Promise<Float32Array>;
   setExamples(tokens: Uint32Array, starts: Uint32Array, labels: Uint32Array, seed: bigint): void;
   step(): Promise<{ readonly step: number; readonly loss: number; readonly milliseconds: number }>;
+  /** On all of these examples as one batch; the adapter stays as it is. */
+  gradient(
+    tokens: Uint32Array,
+    starts: Uint32Array,
+    labels: Uint32Array,
+  ): Promise<{ readonly loss: number; readonly gradient: Float32Array }>;
   evaluate(
     tokens: Uint32Array,
     starts: Uint32Array,
