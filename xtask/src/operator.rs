@@ -69,8 +69,24 @@ impl Operator {
     /// # Errors
     /// `Http` where the aggregator refuses.
     pub(crate) fn create(&self, request: &CreateTask) -> Outcome<()> {
-        self.post("/v1/tasks", request)?;
-        self.send("POST", &format!("/v1/tasks/{}/start", request.task_id), &[])
+        self.prepare(request)?;
+        self.begin(request.task_id)
+    }
+
+    /// Creates a task that waits for its start.
+    ///
+    /// # Errors
+    /// `Http` where the aggregator refuses.
+    pub(crate) fn prepare(&self, request: &CreateTask) -> Outcome<()> {
+        self.post("/v1/tasks", request)
+    }
+
+    /// Starts a task.
+    ///
+    /// # Errors
+    /// `Http` where the aggregator refuses.
+    pub(crate) fn begin(&self, task: TaskId) -> Outcome<()> {
+        self.send("POST", &format!("/v1/tasks/{task}/start"), &[])
     }
 
     /// Names the task that follows.

@@ -57,11 +57,6 @@ const NODE: [(&str, &str, &[&str]); 2] = [
 pub(crate) fn run(paths: &Paths) -> Outcome<()> {
     let start = Instant::now();
     let mut counts = Counts::default();
-    if std::env::var_os("CHOIR_ONLY_PRIVACY").is_some() {
-        privacy::run(paths, &mut counts);
-        println!("{} passed, {} failed", counts.passed, counts.failed);
-        return Ok(());
-    }
     setup::run(paths)?;
     check::each(paths, |name, ended| {
         counts.check(name, ended);

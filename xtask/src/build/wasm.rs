@@ -48,13 +48,15 @@ pub(super) fn build(paths: &Paths, module: Module) -> Outcome<()> {
         return Ok(());
     }
     let compiled = bindgen::compile(&step, paths, PACKAGE, Some(module.features))?;
-    if folder.exists() {
-        fs::remove_dir_all(&folder).at(&folder)?;
+    // Made beside its place and moved there when it is whole.
+    let fresh = folder.with_extension("new");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).at(&fresh)?;
     }
     step.detail("wasm-bindgen");
-    bindgen::for_web(&compiled, FILE_STEM, &folder)?;
+    bindgen::for_web(&compiled, FILE_STEM, &fresh)?;
     step.detail("wasm-opt");
-    let file = folder.join(format!("{FILE_STEM}_bg.wasm"));
+    let file = fresh.join(format!("{FILE_STEM}_bg.wasm"));
     let optimiser = paths
         .npm_program("wasm-opt")
         .ok_or_else(|| Failure::Missing {
@@ -69,8 +71,12 @@ pub(super) fn build(paths: &Paths, module: Module) -> Outcome<()> {
         .arg("-o")
         .arg(&file);
     program::run(&step, &mut optimise)?;
-    stamp.store()?;
     let bytes = fs::metadata(&file).at(&file)?.len();
+    if folder.exists() {
+        fs::remove_dir_all(&folder).at(&folder)?;
+    }
+    fs::rename(&fresh, &folder).at(&fresh)?;
+    stamp.store()?;
     step.done(&format!("{} kB", bytes / 1000));
     Ok(())
 }

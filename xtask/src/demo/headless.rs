@@ -133,7 +133,9 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<Report> {
             survivors: summary.survivors,
             dropped: summary.dropped,
             bytes_up: summary.bytes_up,
-            bytes_down: summary.bytes_down,
+            // The aggregator counts what its round sent; each client also fetched the adapter.
+            bytes_down: summary.bytes_down
+                + u64::from(summary.clients) * published.adapter.len() as u64,
             ms_per_step: published.ms_per_step,
             sum_matches_plain: published.sum_matches_plain,
         });

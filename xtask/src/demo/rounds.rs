@@ -224,7 +224,7 @@ impl<'a> Rounds<'a> {
                 self.plain.entry(round).or_default().insert(tab, file);
             }
             DriverEvent::Held { tab } => {
-                step.note(&format!("  tab {tab}: its upload is kept back"));
+                step.note(&format!("  tab {tab} is kept back"));
                 self.held = true;
             }
             DriverEvent::Closed { tab, at } => {

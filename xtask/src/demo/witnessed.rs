@@ -4,13 +4,14 @@
 
 use super::options::Options;
 use super::rounds::{Published, Rounds};
-use super::stage;
+use super::{stage, task};
 use crate::driver::{Driver, Plan};
 use crate::evaluator::Evaluator;
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
 use crate::progress::Step;
 use crate::stamp::files_below;
+use choir_shared::control::CreateTask;
 use choir_shared::ids::{Digest, RoundId};
 use choir_shared::task::Target;
 use std::fs;
@@ -67,9 +68,15 @@ pub(super) fn run(paths: &Paths) -> Outcome<Witnessed> {
     let aggregator = stage::aggregator(paths, &options, &folder)?;
     let operator = aggregator.operator.clone();
     let content = fs::read(&version_zero).at(&version_zero)?;
-    // The same task twice, and the same seeds: the tabs make the same update twice.
-    let (first, _) = stage::create(&aggregator, &config, &content, 1)?;
-    let (second, _) = stage::create(&aggregator, &config, &content, 1)?;
+    let (first, adapter) = stage::create(&aggregator, &config, &content, 1)?;
+    // The same task once more, and the same seeds: the tabs make the same update again.
+    let second = task::fresh_id()?;
+    operator.prepare(&CreateTask {
+        task_id: second,
+        config: config.clone(),
+        adapter,
+        rounds: 1,
+    })?;
     operator.succeed(first, second)?;
     let plan = Plan {
         url: operator.base(),
@@ -94,6 +101,7 @@ pub(super) fn run(paths: &Paths) -> Outcome<Witnessed> {
 
     let step = Step::start("the same update again, workerd killed before the last upload");
     driver.hold(LATE)?;
+    operator.begin(second)?;
     let mut rounds = Rounds::new(&operator, second, &mut driver, TABS, false);
     rounds.until_held(&step, 2)?;
     let collecting = copy(&state, folder.join("state-collecting"))?;

@@ -12,7 +12,7 @@ use crate::paths::Paths;
 use crate::progress::Step;
 use choir_shared::ids::{ClientIndex, SignatureBytes};
 use choir_shared::leak::{self, Detector};
-use choir_shared::messages::Upload;
+use choir_shared::messages::{ClientMessage, Upload};
 use choir_shared::wire;
 use evidence::{Evidence, Round, bytes_of};
 use patterns::Patterns;
@@ -38,37 +38,39 @@ pub(super) fn run(paths: &Paths, counts: &mut Counts) {
             return;
         }
     };
-    let mut step = |name: &str, ended: Outcome<String>| {
+    let mut step = |name: &str, check: &dyn Fn() -> Outcome<String>| {
         let step = Step::start(name);
+        let ended = check();
         if let Ok(remark) = &ended {
             step.done(remark);
         }
         counts.check(name, ended);
     };
     step(
-        "the browser asks no host but the aggregator",
-        net_log::check(&evidence.folder),
+        "no page asks another host, no connection leaves this machine",
+        &|| net_log::check(&evidence.folder),
     );
-    step(
-        "the copies of mid-round hold the masked sums",
-        mid_round(&evidence),
-    );
+    step("after the restart every tab resumed", &|| {
+        resumed(&evidence)
+    });
+    step("the copies of mid-round hold the masked sums", &|| {
+        mid_round(&evidence)
+    });
     let search = Search::new(&evidence);
     step(
         "no text, no token ids, no plain update in what left or was stored",
-        nothing_plain(&evidence, &search),
+        &|| nothing_plain(&evidence, &search),
     );
-    step(
-        "the same search finds what is put there",
-        finds_what_is_put_there(&evidence, &search),
-    );
+    step("the same search finds what is put there", &|| {
+        finds_what_is_put_there(&evidence, &search)
+    });
     step(
         "the same update under fresh masks agrees by chance only",
-        fresh_masks(&evidence),
+        &|| fresh_masks(&evidence),
     );
     step(
         "the same comparison notices a mask that is used twice",
-        notices_reuse(&evidence),
+        &|| notices_reuse(&evidence),
     );
 }
 
@@ -233,6 +235,28 @@ fn independent(one: &[u8], other: &[u8]) -> Outcome<()> {
     Err(Failure::Check(
         "two masked vectors agree at more places than by chance".to_owned(),
     ))
+}
+
+/// Each tab sent RESUME in the second round and none in the first.
+fn resumed(evidence: &Evidence) -> Outcome<String> {
+    let [one, other] = &evidence.rounds;
+    for (name, sent) in &evidence.contents[..other.tabs.len()] {
+        let resumes = |round: &Round| {
+            let message = wire::encode(&ClientMessage::Resume {
+                round: round.id,
+                index: ClientIndex(0),
+                counter: 0,
+                signature: SignatureBytes([0; 64]),
+            });
+            // Version, variant and round: the rest differs from message to message.
+            let head = &message[..2 + round.id.0.len()];
+            sent.windows(head.len()).any(|window| window == head)
+        };
+        if resumes(one) || !resumes(other) {
+            return Err(Failure::Check(format!("{name} has no resumption")));
+        }
+    }
+    Ok(String::new())
 }
 
 /// The aggregator's state was copied when it had something to hide.
