@@ -5,7 +5,6 @@ mod headless;
 mod interactive;
 pub(crate) mod options;
 mod report;
-mod restart;
 mod rounds;
 mod small_cohort;
 mod stage;
@@ -48,14 +47,6 @@ pub(crate) fn folder(paths: &Paths) -> std::path::PathBuf {
 /// `Check` where it does.
 pub(crate) fn lose_one_of_three(paths: &Paths) -> Outcome<()> {
     small_cohort::lose_one(paths)
-}
-
-/// Kills workerd in mid-round and checks that the round goes on from storage.
-///
-/// # Errors
-/// `Check` where it does not.
-pub(crate) fn restart_in_mid_round(paths: &Paths) -> Outcome<()> {
-    restart::run(paths)
 }
 
 /// Runs the same update through two rounds, the second with a restart, and keeps everything that

@@ -2,7 +2,6 @@
 //! end.
 
 mod counts;
-mod leaks;
 mod privacy;
 mod whole_path;
 
