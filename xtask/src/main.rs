@@ -42,10 +42,10 @@ const HELP: &str = "cargo xtask <command>
       --split S              dirichlet:0.5 | labels | iid
       --engine E             webgpu | cpu | burn | auto
       --head H               zero | centroids (centroids where the split is by labels)
-      --batch B --steps S    8 and 12: examples of a step, steps of a round
+      --batch B --steps S    8 and 12 (all labels: 16 and 30): examples of a step, steps of a round
       --rank R --targets T   8 and q,v; also k,o,w1,w2; rank 0 for no LoRA
       --prompt M             4 virtual tokens; 0 for none
-      --learning-rate X      0.002
+      --learning-rate X      0.002 (all labels: 0.001)
       --close-one            close one tab in each round
       --seed S               1
       --json FILE --svg FILE results and picture

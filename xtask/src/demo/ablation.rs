@@ -25,8 +25,8 @@ pub(super) struct Ablation<'a> {
     pub(super) folder: &'a Path,
 }
 
-/// Rounds of each part; fewer than the run's own, for the comparison needs no more.
-const ROUNDS: u32 = 3;
+/// A prompt's step size over LoRA's: its few values start far from where they are of use.
+const PROMPT_STEP: f32 = 10.0;
 
 /// Trains each part alone and scores it.
 ///
@@ -92,7 +92,11 @@ impl Ablation<'_> {
         head: &Path,
     ) -> Outcome<f64> {
         let digest = Digest::of(&fs::read(head).at(head)?);
-        let task = self.frame.part_task(part, digest)?;
+        let prompt = part.soft_prompt.is_some();
+        let mut task = self.frame.part_task(part, digest)?;
+        if prompt {
+            task.training.optimizer.learning_rate *= PROMPT_STEP;
+        }
         let config = stage::write_config(self.folder, &format!("ablation-{name}"), &task)?;
         let version = self.folder.join(format!("ablation-{name}.f32"));
         evaluator.version_zero(&config, None, &version)?;
@@ -101,8 +105,9 @@ impl Ablation<'_> {
             adapter: &version,
             frozen_head: Some(head),
         };
-        for round in 0..ROUNDS {
-            step.detail(format!("{name}, round {} of {ROUNDS}", round + 1));
+        let rounds = self.frame.options.rounds;
+        for round in 0..rounds {
+            step.detail(format!("{name}, round {} of {rounds}", round + 1));
             self.round(evaluator, model, round)?;
         }
         Ok(evaluator.evaluate(model, self.test)?.accuracy)

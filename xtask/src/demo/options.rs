@@ -100,6 +100,15 @@ impl Default for Options {
     }
 }
 
+/// What was given on the command line and has a usual value that depends on the rest.
+#[derive(Default)]
+struct Given {
+    head: Option<Head>,
+    batch: Option<u16>,
+    steps: Option<u16>,
+    learning_rate: Option<f32>,
+}
+
 impl Options {
     /// Reads what is left of the command line.
     ///
@@ -107,9 +116,9 @@ impl Options {
     /// `Usage` for what makes no sense.
     pub(crate) fn read(arguments: &mut Parser) -> Outcome<Self> {
         let mut options = Self::default();
-        let mut head = None;
+        let mut given = Given::default();
         options
-            .read_into(arguments, &mut head)
+            .read_into(arguments, &mut given)
             .map_err(crate::usage)?;
         // Where each tab knows only some labels, no tab can start the others' columns well.
         let usual = if options.split == Split::Labels {
@@ -117,7 +126,15 @@ impl Options {
         } else {
             Head::Zero
         };
-        options.head = head.unwrap_or(usual);
+        options.head = given.head.unwrap_or(usual);
+        // All the labels of a large set take more examples and smaller steps than a dozen.
+        let (batch, steps, learning_rate) = match options.labels {
+            Some(LabelChoice::All) => (16, 30, 1e-3),
+            _ => (options.batch, options.steps, options.learning_rate),
+        };
+        options.batch = given.batch.unwrap_or(batch);
+        options.steps = given.steps.unwrap_or(steps);
+        options.learning_rate = given.learning_rate.unwrap_or(learning_rate);
         options.compare = options.headless;
         // A headless run compares every published sum with the plain one.
         options.observe |= options.headless;
@@ -128,7 +145,7 @@ impl Options {
     fn read_into(
         &mut self,
         arguments: &mut Parser,
-        head: &mut Option<Head>,
+        given: &mut Given,
     ) -> Result<(), lexopt::Error> {
         while let Some(argument) = arguments.next()? {
             let Arg::Long(name) = argument else {
@@ -142,7 +159,7 @@ impl Options {
                 "observe" => self.observe = true,
                 "record" => self.record = true,
                 "as-built" => self.as_built = true,
-                _ => self.value(&name, arguments, head)?,
+                _ => self.value(&name, arguments, given)?,
             }
         }
         Ok(())
@@ -152,7 +169,7 @@ impl Options {
         &mut self,
         name: &str,
         arguments: &mut Parser,
-        head: &mut Option<Head>,
+        given: &mut Given,
     ) -> Result<(), lexopt::Error> {
         let value = arguments.value()?;
         match name {
@@ -164,13 +181,13 @@ impl Options {
             "engine" => self.engine = value.string()?,
             "labels" => self.labels = Some(value.parse_with(label_choice)?),
             "split" => self.split = value.parse()?,
-            "head" => *head = Some(value.parse_with(head_start)?),
-            "batch" => self.batch = value.parse()?,
-            "steps" => self.steps = value.parse()?,
+            "head" => given.head = Some(value.parse_with(head_start)?),
+            "batch" => given.batch = Some(value.parse()?),
+            "steps" => given.steps = Some(value.parse()?),
             "rank" => self.rank = value.parse()?,
             "targets" => self.targets = value.parse_with(targets)?,
             "prompt" => self.prompt = value.parse()?,
-            "learning-rate" => self.learning_rate = value.parse()?,
+            "learning-rate" => given.learning_rate = Some(value.parse()?),
             "seed" => self.seed = value.parse()?,
             "port" => self.port = Some(value.parse()?),
             _ => return Err(Arg::Long(name).unexpected()),

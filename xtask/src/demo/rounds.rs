@@ -38,7 +38,10 @@ pub(super) struct Rounds<'a> {
     close_one: bool,
     plain: BTreeMap<String, BTreeMap<usize, PathBuf>>,
     closed: Vec<(usize, String)>,
-    step_ms: Vec<f64>,
+    /// Of each tab, the steps since it last joined.
+    running: BTreeMap<usize, Vec<f64>>,
+    /// Of each version, the steps that were trained from it.
+    step_ms: BTreeMap<u32, Vec<f64>>,
     seen: usize,
     webgpu_adapter: String,
     held: bool,
@@ -64,7 +67,8 @@ impl<'a> Rounds<'a> {
             close_one,
             plain: BTreeMap::new(),
             closed: Vec::new(),
-            step_ms: Vec::new(),
+            running: BTreeMap::new(),
+            step_ms: BTreeMap::new(),
             seen: 0,
             webgpu_adapter: String::new(),
             held: false,
@@ -171,7 +175,11 @@ impl<'a> Rounds<'a> {
         let adapter = self.operator.object(summary.adapter)?;
         let sum = words(&self.operator.object(summary.sum)?);
         let sum_matches_plain = self.plain_sum(&summary)?.is_some_and(|plain| plain == sum);
-        let mut step_ms = core::mem::take(&mut self.step_ms);
+        // The tabs may be rounds ahead of what is looked at here.
+        let mut step_ms = self
+            .step_ms
+            .remove(&summary.version_before.0)
+            .unwrap_or_default();
         step_ms.sort_by(f64::total_cmp);
         let ms_per_step = step_ms.get(step_ms.len() / 2).copied().unwrap_or(0.0);
         self.closed.clear();
@@ -254,13 +262,23 @@ impl<'a> Rounds<'a> {
                 self.device = Some((device, name.to_owned()));
             }
             "step" => {
-                self.step_ms.push(number("milliseconds"));
+                self.running
+                    .entry(tab)
+                    .or_default()
+                    .push(number("milliseconds"));
                 step.detail(format!(
                     "tab {tab} step {} of {}, loss {:.3}",
                     number("step"),
                     number("steps"),
                     number("loss")
                 ));
+            }
+            "joining" => {
+                let steps = self.running.remove(&tab).unwrap_or_default();
+                self.step_ms
+                    .entry(number("version") as u32)
+                    .or_default()
+                    .extend(steps);
             }
             "lobby" => {
                 let joined = number("joined");
