@@ -109,7 +109,7 @@ export interface EngineTrainer {
     tokens: Uint32Array,
     starts: Uint32Array,
     labels: Uint32Array,
-  ): Promise<{ readonly loss: number; readonly accuracy: number; readonly predictions: Uint32Array }>;
+  ): Promise<{ readonly loss: number; readonly accuracy: number; readonly predictions: readonly number[] }>;
   classify(tokens: Uint32Array, starts: Uint32Array): Promise<Float32Array>;
   centroids(): Promise<Float32Array>;
   counts(): { readonly dispatches: number; readonly submits: number; readonly peakBytes: number };
