@@ -20,6 +20,8 @@ use crate::task::TaskConfig;
 use crate::update::FrozenUpdate;
 
 mod network;
+pub mod partition;
+pub mod random;
 mod tasks;
 
 pub use tasks::head_task;

@@ -13,6 +13,7 @@ use crate::wire;
 
 mod check;
 mod layout;
+pub mod workload;
 
 pub use check::TaskError;
 pub use layout::{AdapterLayout, Part, PartKind};

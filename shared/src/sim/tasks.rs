@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use crate::ids::Digest;
 use crate::task::{
-    AdapterConfig, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, Optimizer, Payload,
-    Quantiser, TaskConfig, Training,
+    AdapterConfig, BaseModel, CohortConfig, Deadlines, EncoderShape, Optimizer, Payload,
+    TaskConfig, Training, workload,
 };
 
 /// A task whose payload is a head of two labels over `dim` features: `2 dim + 2` coordinates.
@@ -33,27 +33,14 @@ pub fn head_task(cohort_size: u16, min_cohort: u16, dim: u32) -> TaskConfig {
             head: true,
             ..AdapterConfig::default()
         }),
-        frozen_head: None,
         training: Training {
             optimizer: Optimizer {
                 learning_rate: 0.01,
-                beta1: 0.9,
-                beta2: 0.999,
-                eps: 1e-8,
                 weight_decay: 0.0,
+                ..workload::OPTIMIZER
             },
             batch_size: 8,
             local_steps: 1,
-        },
-        quantiser: Quantiser {
-            levels: 65_535,
-            bound: 1.0,
-            weight_max: 512,
-        },
-        dp: Dp {
-            noise_multiplier: 0.0,
-            clip: 0.0,
-            honest: 0,
         },
         cohort: CohortConfig {
             cohort_size,
@@ -69,5 +56,6 @@ pub fn head_task(cohort_size: u16, min_cohort: u16, dim: u32) -> TaskConfig {
             unmask_ms: 5_000,
         },
         seed: [7; 32],
+        ..workload::encoder()
     }
 }
