@@ -1,8 +1,8 @@
 //! Choir's protocol, without a network, a clock or randomness of its own.
 //!
-//! In scope: what travels ([`wire`], [`messages`], [`control`]), what a task is ([`task`]), how an
-//! update becomes integers ([`update`], [`fixed_point`]), how integers become masked
-//! ([`secure_sum`]), and both sides of a round as sans-IO state machines ([`round`]).
+//! In scope: what travels ([`wire`], [`messages`], [`control`], [`report`]), what a task is
+//! ([`task`]), how an update becomes integers ([`update`], [`fixed_point`]), how integers become
+//! masked ([`secure_sum`]), and both sides of a round as sans-IO state machines ([`round`]).
 //!
 //! Out of scope: sockets, storage, training. Time, entropy and bytes come in as arguments; what to
 //! send, store and when to wake come out as effects.
@@ -14,6 +14,7 @@
 extern crate alloc;
 
 pub mod control;
+pub mod dp;
 pub mod entropy;
 pub mod fixed_point;
 pub mod ids;
@@ -23,10 +24,12 @@ pub mod leak;
 pub mod messages;
 pub mod policy;
 pub mod reject;
+pub mod report;
 pub mod round;
 pub mod secure_sum;
 #[cfg(feature = "test-util")]
 pub mod sim;
+pub mod strategy;
 pub mod task;
 pub mod update;
 pub mod wire;

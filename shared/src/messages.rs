@@ -183,7 +183,9 @@ pub struct Receipt {
 }
 
 /// Why a round ended without a result. Append only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AbortReason {
     /// Fewer clients shared than the quorum needs.
@@ -207,6 +209,26 @@ pub enum AbortReason {
     /// The operator stopped the task.
     #[error("the task was stopped")]
     Stopped,
+    /// There was a sum, and the next version could not be made of it or not be stored.
+    #[error("the next version could not be published")]
+    NotPublished,
+}
+
+impl AbortReason {
+    /// The name in JSON and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooFewShares => "too_few_shares",
+            Self::TooFewSurvivors => "too_few_survivors",
+            Self::TooFewAcks => "too_few_acks",
+            Self::TooFewOpened => "too_few_opened",
+            Self::WrongShares => "wrong_shares",
+            Self::SumOutOfRange => "sum_out_of_range",
+            Self::Stopped => "stopped",
+            Self::NotPublished => "not_published",
+        }
+    }
 }
 
 /// UPLOAD: one masked vector, the body of an HTTP POST. The words are not copied when decoded.
