@@ -1,28 +1,11 @@
 //! Shapes and ranges, checked before a kernel sees them.
 
 use super::Value;
+pub(super) use crate::engine::checks::length;
+use crate::engine::checks::range;
 use crate::engine::{
     Batch, EmbeddingTables, EngineError, LinearLayer, NormLayer, Parameter, Weight,
 };
-
-/// The right number of values.
-pub(super) fn length(what: &str, expected: usize, found: usize) -> Result<(), EngineError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(EngineError::Shape {
-        what: what.to_owned(),
-        expected,
-        found,
-    })
-}
-
-fn range(what: &'static str, value: usize, limit: usize) -> Result<(), EngineError> {
-    if value < limit {
-        return Ok(());
-    }
-    Err(EngineError::OutOfRange { what, value, limit })
-}
 
 /// At least one sequence, none empty, labels for all or for none.
 pub(super) fn batch(batch: &Batch) -> Result<(), EngineError> {

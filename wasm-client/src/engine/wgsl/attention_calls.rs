@@ -1,7 +1,7 @@
 //! Attention's passes as queued calls.
 
 use super::super::kernels::{AttentionCall, AttentionGradient};
-use super::super::{AttentionMask, EngineError};
+use super::super::{AttentionMask, EngineError, checks};
 use super::WgslKernels;
 use super::attention::{Attention, GROUP, Pass};
 use super::commands::Dispatch;
@@ -19,29 +19,10 @@ impl WgslKernels {
         pass: Pass,
         buffers: &[&GpuBuffer],
     ) -> Result<(), EngineError> {
-        let (heads, head_dim, rows) = (call.heads, call.head_dim, call.rows);
+        let (heads, head_dim) = (call.heads, call.head_dim);
         Self::vectors("head_dim", head_dim)?;
-        if head_dim > MAX_HEAD_DIM {
-            let (what, limit) = ("head_dim", MAX_HEAD_DIM + 1);
-            return Err(EngineError::OutOfRange {
-                what,
-                value: head_dim,
-                limit,
-            });
-        }
-        if rows != self.batch.row_count {
-            let (expected, found) = (self.batch.row_count, rows);
-            return Err(EngineError::Shape {
-                what: "rows of attention".into(),
-                expected,
-                found,
-            });
-        }
-        for buffer in [call.q, call.k, call.v, call.out] {
-            buffer.expect("rows of attention", rows * heads * head_dim)?;
-        }
-        call.log_sum_exp
-            .expect("log of the sums of attention", rows * heads)?;
+        checks::range("head_dim", head_dim, MAX_HEAD_DIM + 1)?;
+        call.check(self.batch.row_count)?;
         let attention = Attention {
             pass,
             head_dim: head_dim as u32,
@@ -69,6 +50,7 @@ impl WgslKernels {
         &mut self,
         call: &AttentionGradient<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
+        call.check(self.batch.row_count)?;
         let AttentionGradient {
             forward,
             d_out,
@@ -88,10 +70,6 @@ impl WgslKernels {
             rows,
             ..
         } = *forward;
-        for buffer in [d_out, d_q, d_k, d_v] {
-            buffer.expect("gradient of attention", rows * heads * head_dim)?;
-        }
-        delta.expect("delta of attention", rows * heads)?;
         let count = (rows * heads) as u32;
         self.commands.dispatch(
             &self.device,

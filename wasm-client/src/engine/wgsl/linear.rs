@@ -1,7 +1,7 @@
 //! Linear layers: which product kernel runs when, forward and backward.
 
 use super::super::kernels::{LinearCall, LinearInputGradient, LoraGradient, WeightGradient};
-use super::super::{EngineError, LinearLayer, LoraFactors, Weight};
+use super::super::{EngineError, LinearLayer, Weight};
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
 use super::shader::Shader;
@@ -38,21 +38,16 @@ impl WgslKernels {
         &mut self,
         call: &LinearCall<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
+        let low_rank = call.checked()?;
         let LinearCall {
-            x,
-            layer,
-            low_rank,
-            y,
-            rows,
+            x, layer, y, rows, ..
         } = *call;
         let [k, n] = layer.shape;
-        x.expect("x of a linear layer", rows * k)?;
-        y.expect("y of a linear layer", self.padded(rows) * n)?;
+        y.expect("y of a linear layer in whole tiles", self.padded(rows) * n)?;
         self.product(x, layer, y, rows, false, false)?;
-        let Some(lora) = &layer.lora else {
+        let Some((lora, low)) = low_rank else {
             return Ok(());
         };
-        let low = expect_low_rank(low_rank, lora, rows)?;
         let rank = lora.a.shape[1];
         let flat = &self.adapter.flat.clone();
         let thin = Thin {
@@ -81,22 +76,24 @@ impl WgslKernels {
         &mut self,
         call: &LinearInputGradient<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
+        let low_rank = call.checked()?;
         let LinearInputGradient {
             d_y,
             layer,
-            d_low_rank,
             d_x,
             add,
             rows,
+            ..
         } = *call;
-        let [k, n] = layer.shape;
-        d_y.expect("d_y of a linear layer", rows * n)?;
-        d_x.expect("d_x of a linear layer", self.padded(rows) * k)?;
+        let k = layer.shape[0];
+        d_x.expect(
+            "d_x of a linear layer in whole tiles",
+            self.padded(rows) * k,
+        )?;
         self.product(d_y, layer, d_x, rows, true, add)?;
-        let Some(lora) = &layer.lora else {
+        let Some((lora, d_low)) = low_rank else {
             return Ok(());
         };
-        let d_low = expect_low_rank(d_low_rank, lora, rows)?;
         let flat = &self.adapter.flat.clone();
         self.thin(&Thin {
             x: d_low,
@@ -114,6 +111,7 @@ impl WgslKernels {
         &mut self,
         call: &LoraGradient<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
+        call.check()?;
         let LoraGradient {
             x,
             d_y,
@@ -123,8 +121,6 @@ impl WgslKernels {
             rows,
         } = *call;
         let ([k, rank], n) = (lora.a.shape, lora.b.shape[1]);
-        expect_low_rank(Some(low_rank), lora, rows)?;
-        expect_low_rank(Some(d_low_rank), lora, rows)?;
         let flat = &self.adapter.flat.clone();
         self.thin(&Thin {
             x: d_y,
@@ -158,6 +154,7 @@ impl WgslKernels {
         &mut self,
         call: &WeightGradient<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
+        call.check()?;
         let WeightGradient {
             x,
             d_y,
@@ -311,20 +308,4 @@ fn operand<'a>(weight: &'a Weight<GpuBuffer>, flat: &'a GpuBuffer) -> (&'a GpuBu
         Weight::Frozen(buffer) => (buffer, 0),
         Weight::Trained(parameter) => (flat, parameter.range.start),
     }
-}
-
-fn expect_low_rank<'a>(
-    buffer: Option<&'a GpuBuffer>,
-    lora: &LoraFactors,
-    rows: usize,
-) -> Result<&'a GpuBuffer, EngineError> {
-    let expected = rows * lora.a.shape[1];
-    let missing = || EngineError::Shape {
-        what: "x·A".to_owned(),
-        expected,
-        found: 0,
-    };
-    let buffer = buffer.ok_or_else(missing)?;
-    buffer.expect("x·A", expected)?;
-    Ok(buffer)
 }

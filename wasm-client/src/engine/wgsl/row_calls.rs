@@ -1,7 +1,7 @@
 //! Norms and activations as queued calls.
 
 use super::super::kernels::{NormCall, NormGradient};
-use super::super::{Activation, EngineError};
+use super::super::{Activation, EngineError, checks};
 use super::WgslKernels;
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
@@ -9,6 +9,7 @@ use super::shader::{Shader, linear_groups};
 
 impl WgslKernels {
     pub(super) fn queue_norm(&mut self, call: NormCall<'_, GpuBuffer>) -> Result<(), EngineError> {
+        call.check()?;
         let NormCall {
             x,
             residual,
@@ -22,10 +23,6 @@ impl WgslKernels {
             dim,
         } = call;
         let dim4 = Self::vectors("dim", dim)?;
-        for buffer in [x, residual.unwrap_or(x), normalized, y] {
-            buffer.expect("rows of a norm", rows * dim)?;
-        }
-        rstd.expect("rstd of a norm", rows)?;
         self.commands.dispatch(
             &self.device,
             &Dispatch {
@@ -46,6 +43,7 @@ impl WgslKernels {
         &mut self,
         call: NormGradient<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
+        call.check()?;
         let NormGradient {
             d_y,
             normalized,
@@ -57,10 +55,6 @@ impl WgslKernels {
             dim,
         } = call;
         let dim4 = Self::vectors("dim", dim)?;
-        for buffer in [d_y, normalized, d_x] {
-            buffer.expect("rows of a norm", rows * dim)?;
-        }
-        rstd.expect("rstd of a norm", rows)?;
         self.commands.dispatch(
             &self.device,
             &Dispatch {
@@ -79,8 +73,7 @@ impl WgslKernels {
         y: &GpuBuffer,
         len: usize,
     ) -> Result<(), EngineError> {
-        x.expect("x of an activation", len)?;
-        y.expect("y of an activation", len)?;
+        checks::activation(&[x, y], len)?;
         let len4 = len.div_ceil(4) as u32;
         self.commands.dispatch(
             &self.device,
@@ -101,9 +94,7 @@ impl WgslKernels {
         d_x: &GpuBuffer,
         len: usize,
     ) -> Result<(), EngineError> {
-        for buffer in [x, d_y, d_x] {
-            buffer.expect("rows of an activation", len)?;
-        }
+        checks::activation(&[x, d_y, d_x], len)?;
         let len4 = len.div_ceil(4) as u32;
         let apart: &[&GpuBuffer] = &[x, d_y, d_x];
         let (shader, buffers) = if d_y.id == d_x.id {
