@@ -12,6 +12,8 @@ mod clock;
 mod device;
 #[cfg(feature = "protocol")]
 mod entropy;
+#[cfg(feature = "protocol")]
+mod epsilon;
 mod error;
 #[cfg(feature = "protocol")]
 mod hash;
@@ -24,6 +26,8 @@ mod status;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod trainer;
 
+#[cfg(feature = "protocol")]
+pub use epsilon::epsilon;
 pub use error::ApiError;
 #[cfg(feature = "protocol")]
 pub use hash::StreamHash;

@@ -2,123 +2,27 @@
 //! a fixed generator, LoRA on q and v, a head of 77 classes. Every implementation of it computes
 //! the same losses.
 
-use choir_shared::ids::Digest;
-use choir_shared::task::{
-    AdapterConfig, AdapterLayout, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, LoraConfig,
-    Optimizer, PartKind, Payload, Quantiser, Target, TaskConfig, TaskError, Training,
-};
+use choir_shared::task::workload::{self, BATCH, CLASSES, SEQUENCE};
+pub use choir_shared::task::workload::{REFERENCE_LOSSES, encoder as task};
+use choir_shared::task::{AdapterLayout, EncoderShape, PartKind, Target, TaskConfig, TaskError};
 
 use crate::engine::{AdamW, Batch};
 use crate::model::tensors::{EncoderTensor, NormPlace};
 
-/// Losses before updates 0 to 10, by JAX on a CPU in f32.
-pub const REFERENCE_LOSSES: [f32; 11] = [
-    5.419_105_5,
-    4.861_203_7,
-    5.183_619,
-    4.750_783_4,
-    3.193_682_2,
-    3.394_614_5,
-    3.863_627_7,
-    3.681_120_4,
-    2.507_362_6,
-    3.106_188_3,
-    3.123_624_8,
-];
-
 /// The optimizer of the workload.
 pub const OPTIMIZER: AdamW = AdamW {
-    learning_rate: 1e-3,
-    beta1: 0.9,
-    beta2: 0.999,
-    eps: 1e-8,
-    weight_decay: 0.01,
+    learning_rate: workload::OPTIMIZER.learning_rate,
+    beta1: workload::OPTIMIZER.beta1,
+    beta2: workload::OPTIMIZER.beta2,
+    eps: workload::OPTIMIZER.eps,
+    weight_decay: workload::OPTIMIZER.weight_decay,
 };
 
 /// The encoder's sizes.
-pub const SHAPE: EncoderShape = EncoderShape {
-    dim: 384,
-    layers: 6,
-    heads: 12,
-    intermediate: 1536,
-    vocabulary: 30_522,
-    positions: 512,
-    norm_eps: 1e-12,
-};
+pub const SHAPE: EncoderShape = EncoderShape::ALL_MINI_LM_L6_V2;
 
 /// Number of batches, used in turn.
 pub const BATCHES: usize = 4;
-
-const CLASSES: u32 = 77;
-const SEQUENCE: u32 = 64;
-const BATCH: u32 = 8;
-
-/// The workload as a task.
-pub fn task() -> TaskConfig {
-    let AdamW {
-        learning_rate,
-        beta1,
-        beta2,
-        eps,
-        weight_decay,
-    } = OPTIMIZER;
-    TaskConfig {
-        name: "workload encoder".into(),
-        base: BaseModel {
-            weights: Digest([0; 32]),
-            weights_bytes: 0,
-            tokenizer: Digest([0; 32]),
-            shape: SHAPE,
-        },
-        labels: (0..CLASSES).map(|class| format!("class {class}")).collect(),
-        max_length: SEQUENCE as u16,
-        payload: Payload::Adapter(AdapterConfig {
-            lora: Some(LoraConfig {
-                rank: 8,
-                alpha: 16.0,
-                targets: vec![Target::Q, Target::V],
-            }),
-            soft_prompt: None,
-            head: true,
-        }),
-        frozen_head: None,
-        training: Training {
-            optimizer: Optimizer {
-                learning_rate,
-                beta1,
-                beta2,
-                eps,
-                weight_decay,
-            },
-            batch_size: BATCH as u16,
-            local_steps: 25,
-        },
-        quantiser: Quantiser {
-            levels: 65_535,
-            bound: 1.0,
-            weight_max: 512,
-        },
-        dp: Dp {
-            noise_multiplier: 0.0,
-            clip: 0.0,
-            honest: 0,
-        },
-        cohort: CohortConfig {
-            cohort_size: 3,
-            min_cohort: 3,
-            corrupt_permille: 0,
-            drop_permille: 0,
-        },
-        deadlines: Deadlines {
-            enroll_ms: 1,
-            share_keys_ms: 1,
-            collect_ms: 1,
-            confirm_ms: 1,
-            unmask_ms: 1,
-        },
-        seed: [0; 32],
-    }
-}
 
 /// Values and shape of a frozen tensor.
 pub fn frozen(tensor: EncoderTensor) -> (Vec<f32>, [usize; 2]) {
@@ -171,14 +75,17 @@ pub fn adapter(task: &TaskConfig) -> Result<Vec<f32>, TaskError> {
 /// Batch `k` of [`BATCHES`]; sequence `b` has `64 - 4·b` tokens.
 pub fn batch(k: usize) -> Batch {
     let mut stream = Stream::new(&format!("tokens.encoder.{k}"));
-    let drawn: Vec<u32> = (0..BATCH * SEQUENCE)
+    let [sequences, length] = [BATCH, SEQUENCE].map(u32::from);
+    let drawn: Vec<u32> = (0..sequences * length)
         .map(|_| (stream.next() >> 8) % SHAPE.vocabulary)
         .collect();
-    let labels = (0..BATCH).map(|_| (stream.next() >> 8) % CLASSES).collect();
+    let labels = (0..sequences)
+        .map(|_| (stream.next() >> 8) % CLASSES)
+        .collect();
     let mut tokens = Vec::new();
     let mut token_starts = vec![0];
-    for (b, row) in drawn.chunks_exact(SEQUENCE as usize).enumerate() {
-        tokens.extend_from_slice(&row[..SEQUENCE as usize - 4 * b]);
+    for (b, row) in drawn.chunks_exact(length as usize).enumerate() {
+        tokens.extend_from_slice(&row[..length as usize - 4 * b]);
         token_starts.push(tokens.len() as u32);
     }
     Batch {

@@ -11,6 +11,7 @@ use core::ops::Range;
 
 #[cfg(feature = "burn")]
 pub mod burn;
+pub mod checks;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 pub mod kernels;
@@ -158,6 +159,17 @@ pub struct AdamW {
     pub weight_decay: f32,
 }
 
+/// What AdamW remembers from step to step, beside the adapter itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OptimizerState {
+    /// First moments, in the adapter's flat order.
+    pub first: Vec<f32>,
+    /// Second moments, likewise.
+    pub second: Vec<f32>,
+    /// Steps taken.
+    pub steps: u32,
+}
+
 /// What an engine runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
@@ -297,6 +309,10 @@ pub trait Engine {
     async fn read_adapter(&mut self) -> Result<Vec<f32>, EngineError>;
     /// Reads the flat gradient of the last `backward`.
     async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError>;
+    /// Reads the optimizer's state.
+    async fn read_optimizer(&mut self) -> Result<OptimizerState, EngineError>;
+    /// Puts the optimizer where another one was; after `load_adapter`, of the same length.
+    fn load_optimizer(&mut self, state: &OptimizerState) -> Result<(), EngineError>;
     /// Counts since `begin`.
     fn counts(&self) -> StepCounts;
 }

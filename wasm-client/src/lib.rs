@@ -8,9 +8,14 @@
 pub mod adapter;
 #[cfg(target_arch = "wasm32")]
 pub mod api;
+#[cfg(feature = "attack")]
+pub mod attack;
 pub mod bench;
 pub mod engine;
+pub mod metrics;
 pub mod model;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod train;

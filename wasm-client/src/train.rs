@@ -10,6 +10,7 @@ use batch::{Examples, Shuffle};
 
 pub mod batch;
 pub mod evaluate;
+pub mod resume;
 pub mod step;
 
 /// What can go wrong in a trainer.

@@ -11,9 +11,9 @@ use choir_shared::task::{
 };
 use choir_wasm_client::adapter::initial::{Sources, centroid_head, initial_adapter, prompt_tokens};
 use choir_wasm_client::bench;
-use choir_wasm_client::engine::EngineError;
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::record::Recorded;
+use choir_wasm_client::engine::{EngineError, OptimizerState};
 use choir_wasm_client::model::loader::LoadError;
 use choir_wasm_client::train::batch::Examples;
 use choir_wasm_client::train::{TrainError, Trainer};
@@ -152,6 +152,15 @@ fn version_zero(task: &TaskConfig, head: Option<&[f32]>) -> Vec<f32> {
     .unwrap()
 }
 
+fn no_moments(len: usize, steps: u32) -> OptimizerState {
+    let [first, second] = [(); 2].map(|()| vec![0.0; len]);
+    OptimizerState {
+        first,
+        second,
+        steps,
+    }
+}
+
 #[test]
 fn training_lowers_the_loss_and_is_the_same_each_time() {
     let run = || {
@@ -171,6 +180,56 @@ fn training_lowers_the_loss_and_is_the_same_each_time() {
     assert!(after.loss < 0.6 && after.accuracy == 1.0, "{after:?}");
     assert_eq!(after.predictions[..4], [0, 1, 0, 1]);
     assert_eq!(run().2, adapter);
+}
+
+#[test]
+fn a_training_that_goes_on_elsewhere_ends_where_an_uninterrupted_one_does() {
+    let fresh = || {
+        let mut task = task();
+        task.training.local_steps = 20;
+        let flat = version_zero(&task, None);
+        let mut trainer = load(task, &file(&checkpoint(), ""), 1000).unwrap();
+        trainer.set_adapter(&flat).unwrap();
+        trainer.set_examples(examples(), 5);
+        trainer
+    };
+    let run = |trainer: &mut CpuTrainer, steps: core::ops::Range<u32>| {
+        for step in steps {
+            assert_eq!(block_on(trainer.step()).unwrap().step, step);
+        }
+    };
+    let mut whole = fresh();
+    run(&mut whole, 0..20);
+    let mut first = fresh();
+    run(&mut first, 0..7);
+    let adapter = block_on(first.adapter()).unwrap();
+    let state = block_on(first.optimizer_state()).unwrap();
+    let mut second = fresh();
+    second.resume(&adapter, &state).unwrap();
+    run(&mut second, 7..20);
+    let expected = block_on(whole.adapter()).unwrap();
+    assert_eq!(block_on(second.adapter()).unwrap(), expected);
+
+    // Without the moments it ends elsewhere: they are part of what is kept.
+    let mut forgetful = fresh();
+    forgetful
+        .resume(&adapter, &no_moments(adapter.len(), 7))
+        .unwrap();
+    run(&mut forgetful, 7..20);
+    assert_ne!(block_on(forgetful.adapter()).unwrap(), expected);
+}
+
+#[test]
+fn a_state_of_another_length_or_of_too_many_steps_is_refused() {
+    let mut trainer = load(task(), &file(&checkpoint(), ""), 4096).unwrap();
+    trainer.set_examples(examples(), 1);
+    let flat = version_zero(&task(), None);
+    let mut resume = |flat: &[f32], len, steps| trainer.resume(flat, &no_moments(len, steps));
+    let all = flat.len();
+    assert!(resume(&flat, all - 1, 1).is_err());
+    assert!(resume(&flat[1..], all, 1).is_err());
+    assert!(resume(&flat, all, 1 << 20).is_err());
+    assert!(resume(&flat, all, 1).is_ok());
 }
 
 #[test]

@@ -33,6 +33,8 @@ struct TaskStatusView<'a> {
     successor: Option<TaskId>,
     cohort_size: u16,
     min_cohort: u16,
+    noise_multiplier: f32,
+    task_digest: Digest,
     #[serde(with = "serde_bytes")]
     config: Vec<u8>,
 }
@@ -71,6 +73,8 @@ pub fn decode_task_status(bytes: &[u8]) -> Result<JsValue, ApiError> {
         successor: status.successor,
         cohort_size: config.cohort.cohort_size,
         min_cohort: config.cohort.min_cohort,
+        noise_multiplier: config.dp.noise_multiplier,
+        task_digest: config.digest(),
         config: wire::encode(config),
     })
 }

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use super::clock::milliseconds;
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, OptimizerState};
 use crate::train::batch::Examples;
 use crate::train::{self, TrainError};
 
@@ -119,6 +119,25 @@ impl Trainer {
         self.inner
             .set_examples(examples(tokens, starts, labels)?, seed);
         Ok(())
+    }
+
+    /// The optimizer's first moments, then its second moments: what `resume` needs beside the
+    /// adapter.
+    pub async fn optimizer(&mut self) -> Result<Vec<f32>, ApiError> {
+        let OptimizerState { first, second, .. } = self.inner.optimizer_state().await?;
+        Ok([first, second].concat())
+    }
+
+    /// Goes on behind `steps` steps on the examples set just before: adapter and moments as they
+    /// were then, on whichever engine.
+    pub fn resume(&mut self, adapter: &[f32], moments: &[f32], steps: u32) -> Result<(), ApiError> {
+        let (first, second) = moments.split_at(moments.len() / 2);
+        let state = OptimizerState {
+            first: first.to_vec(),
+            second: second.to_vec(),
+            steps,
+        };
+        Ok(self.inner.resume(adapter, &state)?)
     }
 
     /// Trains on the next batch.

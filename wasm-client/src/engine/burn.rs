@@ -15,7 +15,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
-    LinearLayer, NormLayer, Parameter, StepCounts, Weight,
+    LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts, Weight,
 };
 
 mod adapter;
@@ -326,6 +326,14 @@ impl Engine for BurnEngine {
                 .ok_or_else(|| missing("gradient"))?,
         )
         .await
+    }
+
+    async fn read_optimizer(&mut self) -> Result<OptimizerState, EngineError> {
+        self.adapter.optimizer_state().await
+    }
+
+    fn load_optimizer(&mut self, state: &OptimizerState) -> Result<(), EngineError> {
+        self.adapter.restore(state, &self.device)
     }
 
     /// burn does not count its kernels: dispatches and submits are 0. `peak_bytes` is what the

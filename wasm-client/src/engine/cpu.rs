@@ -1,4 +1,4 @@
-//! Engine *cpu*'s kernels: matrix products by `rten-gemm`, everything around them in plain loops
+//! Engine *cpu*'s kernels: matrix products by `gemm`, everything around them in plain loops
 //! that compile to SIMD code. One thread in a tab, all cores natively.
 
 use core::ops::Range;
@@ -8,12 +8,13 @@ use super::kernels::{
     NormCall, NormGradient, WeightGradient,
 };
 use super::{
-    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, Parameter, StepCounts,
+    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
+    StepCounts, checks,
 };
 pub use buffer::CpuBuffer;
 use buffer::{Meter, Pool};
-use product::Products;
-use rows::{Moments, Norm, Sequences};
+pub use rows::{Moments, adamw};
+use rows::{Norm, Sequences};
 
 mod attention;
 mod buffer;
@@ -26,7 +27,6 @@ mod rows;
 
 /// The kernels of this machine's processor.
 pub struct CpuKernels {
-    products: Products,
     pool: Pool,
     meter: Meter,
     adapter: Vec<f32>,
@@ -48,7 +48,6 @@ impl CpuKernels {
     /// Kernels for this processor's instructions. Frozen tensors of one serve any other.
     pub fn new() -> Self {
         Self {
-            products: Products::new(),
             pool: Pool::default(),
             meter: Meter::default(),
             adapter: Vec::new(),
@@ -84,12 +83,12 @@ impl Kernels for CpuKernels {
     fn device(&self) -> DeviceInfo {
         DeviceInfo {
             kind: "cpu".to_owned(),
-            adapter: self.products.name().to_owned(),
+            adapter: ADAPTER.to_owned(),
         }
     }
 
-    fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<CpuBuffer, EngineError> {
-        Ok(CpuBuffer::new(values.to_vec(), shape, &self.meter))
+    fn upload(&mut self, values: &[f32], _: [usize; 2]) -> Result<CpuBuffer, EngineError> {
+        Ok(CpuBuffer::new(values.to_vec(), &self.meter))
     }
 
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<CpuBuffer, EngineError> {
@@ -103,11 +102,7 @@ impl Kernels for CpuKernels {
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
         self.adapter = flat.to_vec();
         self.gradient = vec![0.0; flat.len()];
-        self.moments = Moments {
-            first: vec![0.0; flat.len()],
-            second: vec![0.0; flat.len()],
-            steps: 0,
-        };
+        self.moments = Moments::new(flat.len());
         Ok(())
     }
 
@@ -159,6 +154,7 @@ impl Kernels for CpuKernels {
 
     fn norm(&mut self, call: NormCall<'_, CpuBuffer>) -> Result<(), EngineError> {
         self.calls += 1;
+        call.check()?;
         let NormCall {
             x,
             residual,
@@ -190,6 +186,7 @@ impl Kernels for CpuKernels {
 
     fn norm_gradient(&mut self, call: NormGradient<'_, CpuBuffer>) -> Result<(), EngineError> {
         self.calls += 1;
+        call.check()?;
         let NormGradient {
             d_y,
             normalized,
@@ -213,8 +210,8 @@ impl Kernels for CpuKernels {
 
     fn attention(&mut self, call: AttentionCall<'_, CpuBuffer>) -> Result<(), EngineError> {
         self.calls += 1;
+        call.check(self.batch.rows())?;
         attention::forward(
-            &self.products,
             heads(&call, &self.row_starts),
             [&call.q.values(), &call.k.values(), &call.v.values()],
             &mut call.out.values_mut(),
@@ -227,6 +224,7 @@ impl Kernels for CpuKernels {
         call: AttentionGradient<'_, CpuBuffer>,
     ) -> Result<(), EngineError> {
         self.calls += 1;
+        call.check(self.batch.rows())?;
         let forward = &call.forward;
         let saved = attention::Saved {
             q: &forward.q.values(),
@@ -237,7 +235,6 @@ impl Kernels for CpuKernels {
             d_out: &call.d_out.values(),
         };
         attention::backward(
-            &self.products,
             heads(forward, &self.row_starts),
             saved,
             &mut call.delta.values_mut(),
@@ -257,6 +254,7 @@ impl Kernels for CpuKernels {
         len: usize,
     ) -> Result<(), EngineError> {
         self.calls += 1;
+        checks::activation(&[x, y], len)?;
         let (x, mut y) = (x.values(), y.values_mut());
         match kind {
             Activation::Gelu => pointwise::map(&x[..len], &mut y[..len], pointwise::gelu),
@@ -274,6 +272,7 @@ impl Kernels for CpuKernels {
         len: usize,
     ) -> Result<(), EngineError> {
         self.calls += 1;
+        checks::activation(&[x, d_y, d_x], len)?;
         let (x, mut d_x_values) = (x.values(), d_x.values_mut());
         let d_x_values = &mut d_x_values[..len];
         if !d_x.is_same(d_y) {
@@ -322,7 +321,7 @@ impl Kernels for CpuKernels {
 
     fn optimizer_step(&mut self, optimizer: &AdamW) -> Result<(), EngineError> {
         self.calls += 1;
-        rows::adamw(
+        adamw(
             optimizer,
             &mut self.adapter,
             &self.gradient,
@@ -355,11 +354,20 @@ impl Kernels for CpuKernels {
         Ok(self.gradient.clone())
     }
 
+    async fn read_optimizer(&mut self) -> Result<OptimizerState, EngineError> {
+        Ok(self.moments.state())
+    }
+
+    fn load_optimizer(&mut self, state: &OptimizerState) -> Result<(), EngineError> {
+        self.moments = Moments::of(state);
+        Ok(())
+    }
+
     fn counts(&self) -> StepCounts {
         StepCounts {
             dispatches: self.calls,
             submits: 0,
-            peak_bytes: self.meter.peak() + 16 * self.adapter.len() as u64,
+            peak_bytes: self.meter.bytes() + 16 * self.adapter.len() as u64,
         }
     }
 }
@@ -372,3 +380,8 @@ fn heads<'a>(call: &AttentionCall<'_, CpuBuffer>, row_starts: &'a [u32]) -> atte
         row_starts,
     }
 }
+
+#[cfg(target_arch = "wasm32")]
+const ADAPTER: &str = "one thread, 128-bit SIMD";
+#[cfg(not(target_arch = "wasm32"))]
+const ADAPTER: &str = "all cores";

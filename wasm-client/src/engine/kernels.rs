@@ -8,7 +8,7 @@
 
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EngineError, LinearLayer, LoraFactors,
-    Parameter, StepCounts, Weight,
+    OptimizerState, Parameter, StepCounts, Weight,
 };
 
 /// `y = x·W + b + scale·(x·A)·B`.
@@ -263,6 +263,10 @@ pub trait Kernels {
     async fn read_adapter(&mut self) -> Result<Vec<f32>, EngineError>;
     /// Reads the flat gradient.
     async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError>;
+    /// Reads the moments and the step count.
+    async fn read_optimizer(&mut self) -> Result<OptimizerState, EngineError>;
+    /// Writes the moments, as long as the adapter each, and the step count.
+    fn load_optimizer(&mut self, state: &OptimizerState) -> Result<(), EngineError>;
     /// Counts since `begin`.
     fn counts(&self) -> StepCounts;
 }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::kernels::{AttentionCall, Kernels, LinearCall, NormCall, trained};
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
-    LinearLayer, NormLayer, Parameter, StepCounts, Weight,
+    LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts, Weight,
 };
 use tape::{Entry, Tape};
 use value::Returned;
@@ -356,6 +356,16 @@ impl<K: Kernels> Engine for Recorded<K> {
 
     async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError> {
         self.kernels.read_gradient().await
+    }
+
+    async fn read_optimizer(&mut self) -> Result<OptimizerState, EngineError> {
+        self.kernels.read_optimizer().await
+    }
+
+    fn load_optimizer(&mut self, state: &OptimizerState) -> Result<(), EngineError> {
+        check::length("first moments", self.adapter_len, state.first.len())?;
+        check::length("second moments", self.adapter_len, state.second.len())?;
+        self.kernels.load_optimizer(state)
     }
 
     fn counts(&self) -> StepCounts {

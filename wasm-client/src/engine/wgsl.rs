@@ -9,7 +9,8 @@ use super::kernels::{
     NormCall, NormGradient, WeightGradient,
 };
 use super::{
-    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, Parameter, StepCounts,
+    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
+    StepCounts,
 };
 use attention::Pass;
 use batch::{Largest, Tables};
@@ -372,6 +373,14 @@ impl Kernels for WgslKernels {
     async fn read_gradient(&mut self) -> Result<Vec<f32>, EngineError> {
         let buffer = self.adapter.gradient.clone();
         self.fetch(&buffer, self.adapter.len).await
+    }
+
+    async fn read_optimizer(&mut self) -> Result<OptimizerState, EngineError> {
+        self.fetch_optimizer().await
+    }
+
+    fn load_optimizer(&mut self, state: &OptimizerState) -> Result<(), EngineError> {
+        self.adapter.restore(&self.device, state)
     }
 
     fn counts(&self) -> StepCounts {

@@ -1,8 +1,20 @@
-//! Labelled texts in CSV files (RFC 4180): a header with `text` and `label` or `category`.
+//! Labelled texts in CSV files (RFC 4180): a header with `text`, `label` or `category`, and perhaps
+//! `user`.
 
 use std::path::Path;
 
 use super::error::NativeError;
+
+/// The rows of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The texts.
+    pub texts: Vec<String>,
+    /// The label of each.
+    pub labels: Vec<String>,
+    /// Whose each is, in files with a column `user`.
+    pub users: Option<Vec<String>>,
+}
 
 /// The rows of a file whose label the task knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,18 +33,42 @@ impl Table {
     /// # Errors
     /// [`NativeError::File`], or [`NativeError::Table`] with the line.
     pub fn read(path: &Path, labels: &[String]) -> Result<Self, NativeError> {
+        Ok(Self::of(Rows::read(path)?, labels))
+    }
+
+    fn of(rows: Rows, labels: &[String]) -> Self {
+        let mut table = Self::default();
+        for (text, name) in rows.texts.into_iter().zip(rows.labels) {
+            match labels.iter().position(|label| *label == name) {
+                Some(label) => {
+                    table.texts.push(text);
+                    table.labels.push(label as u32);
+                }
+                None => table.skipped += 1,
+            }
+        }
+        table
+    }
+}
+
+impl Rows {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`NativeError::File`], or [`NativeError::Table`] with the line.
+    pub fn read(path: &Path) -> Result<Self, NativeError> {
         let text = std::fs::read_to_string(path).map_err(|error| NativeError::File {
             path: path.to_owned(),
             error,
         })?;
-        Self::parse(&text, labels).map_err(|(line, reason)| NativeError::Table {
+        Self::parse(&text).map_err(|(line, reason)| NativeError::Table {
             path: path.to_owned(),
             line,
             reason,
         })
     }
 
-    fn parse(text: &str, labels: &[String]) -> Result<Self, (usize, &'static str)> {
+    fn parse(text: &str) -> Result<Self, (usize, &'static str)> {
         let mut records = Records {
             rest: text.strip_prefix('\u{feff}').unwrap_or(text),
             line: 1,
@@ -47,24 +83,23 @@ impl Table {
         let text_column = column(&["text"]).ok_or((1, "no column is called text"))?;
         let label_column =
             column(&["label", "category"]).ok_or((1, "no column is called label"))?;
-        let mut table = Self::default();
+        let user_column = column(&["user"]);
+        let mut rows = Self {
+            users: user_column.map(|_| Vec::new()),
+            ..Self::default()
+        };
         for record in records {
             let Record { line, mut fields } = record?;
             if fields.len() != header.fields.len() {
                 return Err((line, "another number of columns than the header"));
             }
-            let label = labels
-                .iter()
-                .position(|label| *label == fields[label_column]);
-            match label {
-                Some(label) => {
-                    table.texts.push(core::mem::take(&mut fields[text_column]));
-                    table.labels.push(label as u32);
-                }
-                None => table.skipped += 1,
+            if let (Some(users), Some(column)) = (&mut rows.users, user_column) {
+                users.push(fields[column].clone());
             }
+            rows.texts.push(core::mem::take(&mut fields[text_column]));
+            rows.labels.push(core::mem::take(&mut fields[label_column]));
         }
-        Ok(table)
+        Ok(rows)
     }
 }
 
@@ -162,7 +197,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Table, (usize, &'static str)> {
-        Table::parse(text, &["yes".to_owned(), "no".to_owned()])
+        let labels = ["yes".to_owned(), "no".to_owned()];
+        Rows::parse(text).map(|rows| Table::of(rows, &labels))
     }
 
     #[test]
@@ -173,6 +209,14 @@ mod tests {
         assert_eq!(table.texts, ["a, \"b\"\nc", "plain", "last"]);
         assert_eq!(table.labels, [1, 0, 0]);
         assert_eq!(table.skipped, 1);
+    }
+
+    #[test]
+    fn rows_say_whose_they_are_where_the_file_does() {
+        let rows = Rows::parse("user,text,label\nann,a,yes\nbob,b,no").unwrap();
+        assert_eq!(rows.users.unwrap(), ["ann", "bob"]);
+        assert_eq!(rows.labels, ["yes", "no"]);
+        assert_eq!(Rows::parse("text,label\na,yes").unwrap().users, None);
     }
 
     #[test]

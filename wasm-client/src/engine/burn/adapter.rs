@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::AdamW;
+use super::{AdamW, EngineError, OptimizerState, expect, values};
 
 /// The flat adapter with its optimizer's state; nothing here is tracked by autodiff.
 pub(super) struct Adapter {
@@ -25,6 +25,30 @@ impl Adapter {
 
     pub(super) fn len(&self) -> usize {
         self.flat.dims()[0]
+    }
+
+    pub(super) async fn optimizer_state(&self) -> Result<OptimizerState, EngineError> {
+        Ok(OptimizerState {
+            first: values(self.first_moment.clone()).await?,
+            second: values(self.second_moment.clone()).await?,
+            steps: self.updates.unsigned_abs(),
+        })
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        state: &OptimizerState,
+        device: &Device,
+    ) -> Result<(), EngineError> {
+        expect("first moments", self.len(), state.first.len())?;
+        expect("second moments", self.len(), state.second.len())?;
+        let vector = |values: &[f32]| {
+            Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+        };
+        self.first_moment = vector(&state.first);
+        self.second_moment = vector(&state.second);
+        self.updates = i32::try_from(state.steps).unwrap_or(i32::MAX);
+        Ok(())
     }
 
     /// One step of AdamW.

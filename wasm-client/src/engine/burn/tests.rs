@@ -150,6 +150,37 @@ fn gradients_match_finite_differences(mut engine: BurnEngine) {
 }
 
 #[test]
+fn the_optimizer_goes_on_from_a_state_that_was_read() {
+    let optimizer = AdamW {
+        learning_rate: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.1,
+    };
+    let kind = (Activation::Gelu, AttentionMask::Bidirectional);
+    let start = random(99, BIAS.end, 0.5);
+    let mut engine = BurnEngine::flex();
+    loss(&mut engine, kind, &start);
+    engine.backward().unwrap();
+    engine.optimizer_step(&optimizer).unwrap();
+    let middle = block_on(engine.read_adapter()).unwrap();
+    let state = block_on(engine.read_optimizer()).unwrap();
+    assert_eq!(state.steps, 1);
+    engine.optimizer_step(&optimizer).unwrap();
+    let expected = block_on(engine.read_adapter()).unwrap();
+
+    let mut other = BurnEngine::flex();
+    loss(&mut other, kind, &start);
+    other.backward().unwrap();
+    other.load_adapter(&middle).unwrap();
+    other.load_optimizer(&state).unwrap();
+    other.optimizer_step(&optimizer).unwrap();
+    assert_eq!(block_on(other.read_adapter()).unwrap(), expected);
+    assert!(other.load_optimizer(&OptimizerState::default()).is_err());
+}
+
+#[test]
 fn gradients_match_finite_differences_on_flex() {
     gradients_match_finite_differences(BurnEngine::flex());
 }

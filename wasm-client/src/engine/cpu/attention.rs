@@ -2,11 +2,9 @@
 
 use core::cell::RefCell;
 
-use rten_tensor::Matrix;
-
 use super::parallel::{by_sequence, for_each};
 use super::pointwise::{dot, exp_shifted, max, sum};
-use super::product::{Products, Right, Store, matrix, row_major, transposed};
+use super::product::{Matrix, Store, matrix, multiply, row_major, transposed};
 use crate::engine::{AttentionMask, EngineError};
 
 thread_local! {
@@ -70,7 +68,6 @@ impl Heads<'_> {
 
 /// Writes `out` and the log of each row's sum of exponentials.
 pub(super) fn forward(
-    products: &Products,
     shape: Heads<'_>,
     [q, k, v]: [&[f32]; 3],
     out: &mut [f32],
@@ -84,18 +81,18 @@ pub(super) fn forward(
         with_scratch(len * len + len * shape.head_dim, |scratch| {
             let (scores, head_out) = scratch.split_at_mut(len * len);
             for h in 0..shape.heads {
-                let keys = Right::Plain(shape.head_transposed(k, s, h)?);
+                let keys = shape.head_transposed(k, s, h)?;
                 let scaled = Store {
                     scale: Some(shape.scale()),
                     ..Store::default()
                 };
-                products.multiply(scores, shape.head(q, s, h)?, keys, scaled)?;
+                multiply(scores, shape.head(q, s, h)?, keys, scaled)?;
                 for (i, row) in scores.chunks_exact_mut(len).enumerate() {
                     logs[i * shape.heads + h] = softmax(row, shape.seen(i, len));
                 }
                 let weights = row_major(scores, [len, len])?;
-                let values = Right::Plain(shape.head(v, s, h)?);
-                products.multiply(head_out, weights, values, Store::default())?;
+                let values = shape.head(v, s, h)?;
+                multiply(head_out, weights, values, Store::default())?;
                 put_head(head_out, out, shape, h);
             }
             Ok(())
@@ -116,7 +113,6 @@ pub(super) struct Saved<'a> {
 
 /// Writes the gradients of queries, keys and values, and `Σ d_out·out` per row and head.
 pub(super) fn backward(
-    products: &Products,
     shape: Heads<'_>,
     saved: Saved<'_>,
     delta: &mut [f32],
@@ -143,7 +139,7 @@ pub(super) fn backward(
                     h,
                     delta,
                 };
-                task.gradients(products, scratch, [&mut *d_q, &mut *d_k, &mut *d_v])?;
+                task.gradients(scratch, [&mut *d_q, &mut *d_k, &mut *d_v])?;
             }
             Ok(())
         })
@@ -163,7 +159,6 @@ struct HeadTask<'a> {
 impl HeadTask<'_> {
     fn gradients(
         &self,
-        products: &Products,
         scratch: &mut [f32],
         [d_q, d_k, d_v]: [&mut [f32]; 3],
     ) -> Result<(), EngineError> {
@@ -183,10 +178,10 @@ impl HeadTask<'_> {
             ..Store::default()
         };
 
-        let keys = Right::Plain(shape.head_transposed(saved.k, s, h)?);
-        products.multiply(weights, shape.head(saved.q, s, h)?, keys, scaled)?;
-        let values = Right::Plain(shape.head_transposed(saved.v, s, h)?);
-        products.multiply(
+        let keys = shape.head_transposed(saved.k, s, h)?;
+        multiply(weights, shape.head(saved.q, s, h)?, keys, scaled)?;
+        let values = shape.head_transposed(saved.v, s, h)?;
+        multiply(
             d_weights,
             shape.head(saved.d_out, s, h)?,
             values,
@@ -208,19 +203,19 @@ impl HeadTask<'_> {
             }
         }
 
-        let d_out = Right::Plain(shape.head(saved.d_out, s, h)?);
-        products.multiply(
+        let d_out = shape.head(saved.d_out, s, h)?;
+        multiply(
             head_out,
             transposed(weights, [len, len])?,
             d_out,
             Store::default(),
         )?;
         put_head(head_out, d_v, shape, h);
-        let keys = Right::Plain(shape.head(saved.k, s, h)?);
-        products.multiply(head_out, row_major(d_weights, [len, len])?, keys, scaled)?;
+        let keys = shape.head(saved.k, s, h)?;
+        multiply(head_out, row_major(d_weights, [len, len])?, keys, scaled)?;
         put_head(head_out, d_q, shape, h);
-        let queries = Right::Plain(shape.head(saved.q, s, h)?);
-        products.multiply(
+        let queries = shape.head(saved.q, s, h)?;
+        multiply(
             head_out,
             transposed(d_weights, [len, len])?,
             queries,

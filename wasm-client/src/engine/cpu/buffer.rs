@@ -1,123 +1,50 @@
-//! Memory of the CPU kernels: frozen tensors with their packed copies, and a pool of scratch.
+//! Memory of the CPU kernels: frozen tensors, and a pool of scratch.
 
-use core::cell::{Cell, OnceCell, Ref, RefCell, RefMut};
+use core::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
 
-use rten_gemm::PackedBMatrix;
+use crate::engine::checks::Room;
 
-use super::product::{Products, matrix};
-use crate::engine::EngineError;
-
-/// Bytes held, now and at the highest.
+/// Bytes held. They only grow: scratch goes back to the pool, frozen tensors stay.
 #[derive(Clone, Default)]
-pub(super) struct Meter(Rc<Cell<(u64, u64)>>);
+pub(super) struct Meter(Rc<Cell<u64>>);
 
 impl Meter {
     fn add(&self, values: usize) {
-        let (now, peak) = self.0.get();
-        let now = now + 4 * values as u64;
-        self.0.set((now, peak.max(now)));
+        self.0.set(self.0.get() + 4 * values as u64);
     }
 
-    fn subtract(&self, values: usize) {
-        let (now, peak) = self.0.get();
-        self.0.set((now - 4 * values as u64, peak));
-    }
-
-    pub(super) fn peak(&self) -> u64 {
-        self.0.get().1
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.get()
     }
 }
 
 /// f32 storage; cheap to clone.
 #[derive(Clone)]
-pub struct CpuBuffer(Rc<Inner>);
-
-struct Inner {
-    values: RefCell<Vec<f32>>,
-    /// `[rows, columns]` of a frozen matrix; of scratch it says nothing.
-    shape: [usize; 2],
-    /// Read row by row, so that the plain values must stay.
-    is_table: Cell<bool>,
-    packed: OnceCell<PackedBMatrix<f32>>,
-    packed_transposed: OnceCell<PackedBMatrix<f32>>,
-    meter: Meter,
-}
+pub struct CpuBuffer(Rc<RefCell<Vec<f32>>>);
 
 impl CpuBuffer {
-    pub(super) fn new(values: Vec<f32>, shape: [usize; 2], meter: &Meter) -> Self {
+    pub(super) fn new(values: Vec<f32>, meter: &Meter) -> Self {
         meter.add(values.len());
-        Self(Rc::new(Inner {
-            values: RefCell::new(values),
-            shape,
-            is_table: Cell::new(false),
-            packed: OnceCell::new(),
-            packed_transposed: OnceCell::new(),
-            meter: meter.clone(),
-        }))
+        Self(Rc::new(RefCell::new(values)))
     }
 
     pub(super) fn values(&self) -> Ref<'_, Vec<f32>> {
-        self.0.values.borrow()
+        self.0.borrow()
     }
 
     pub(super) fn values_mut(&self) -> RefMut<'_, Vec<f32>> {
-        self.0.values.borrow_mut()
+        self.0.borrow_mut()
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
+}
 
-    /// The values of a table that is read row by row.
-    pub(super) fn table(&self) -> Ref<'_, Vec<f32>> {
-        self.0.is_table.set(true);
-        self.values()
-    }
-
-    /// The matrix as the right-hand side of a product, packed at its first use.
-    pub(super) fn packed(&self, products: &Products) -> Result<&PackedBMatrix<f32>, EngineError> {
-        let [rows, columns] = self.0.shape;
-        self.pack(products, &self.0.packed, [rows, columns], [columns, 1])
-    }
-
-    /// Its transpose, likewise.
-    pub(super) fn packed_transposed(
-        &self,
-        products: &Products,
-    ) -> Result<&PackedBMatrix<f32>, EngineError> {
-        let [rows, columns] = self.0.shape;
-        self.pack(
-            products,
-            &self.0.packed_transposed,
-            [columns, rows],
-            [1, columns],
-        )
-    }
-
-    fn pack<'a>(
-        &self,
-        products: &Products,
-        cell: &'a OnceCell<PackedBMatrix<f32>>,
-        shape: [usize; 2],
-        strides: [usize; 2],
-    ) -> Result<&'a PackedBMatrix<f32>, EngineError> {
-        if let Some(packed) = cell.get() {
-            return Ok(packed);
-        }
-        let packed = products.pack(matrix(&self.values(), shape, strides)?);
-        let packed = cell.get_or_init(|| packed);
-        self.0.meter.add(packed.rows() * packed.cols());
-        self.forget_plain_values();
-        Ok(packed)
-    }
-
-    /// Two packed copies are all that products need.
-    fn forget_plain_values(&self) {
-        let both = self.0.packed.get().is_some() && self.0.packed_transposed.get().is_some();
-        if both && !self.0.is_table.get() {
-            self.0.meter.subtract(self.0.values.take().len());
-        }
+impl Room for CpuBuffer {
+    fn room(&self) -> usize {
+        self.values().len()
     }
 }
 
@@ -144,7 +71,7 @@ impl Pool {
         }
         // An eighth more than asked for, so that a slightly longer batch still fits.
         let size = (len + len / 8).next_multiple_of(64);
-        CpuBuffer::new(vec![0.0; size], [1, size], meter)
+        CpuBuffer::new(vec![0.0; size], meter)
     }
 
     pub(super) fn give_back(&mut self, buffer: CpuBuffer) {

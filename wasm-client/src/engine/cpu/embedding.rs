@@ -13,8 +13,8 @@ impl CpuKernels {
         out: &CpuBuffer,
         dim: usize,
     ) -> Result<(), EngineError> {
-        let (word, position) = (tables.word.table(), tables.position.table());
-        let token_type = tables.token_type.table();
+        let (word, position) = (tables.word.values(), tables.position.values());
+        let token_type = tables.token_type.values();
         let prompt = prompt.map_or(&[][..], |prompt| self.trained(&prompt.range));
         let mut out = out.values_mut();
         let mut rows = out.chunks_exact_mut(dim);

@@ -1,8 +1,11 @@
 //! Linear layers: the products of their forward pass and of their gradients.
 
+use core::cell::Ref;
+use core::ops::Deref;
+
 use super::CpuKernels;
 use super::buffer::CpuBuffer;
-use super::product::{Right, Store, row_major, transposed};
+use super::product::{Store, multiply, row_major, transposed};
 use crate::engine::kernels::{LinearCall, LinearInputGradient, LoraGradient, WeightGradient};
 use crate::engine::{EngineError, Weight};
 
@@ -11,80 +14,64 @@ impl CpuKernels {
         &mut self,
         call: LinearCall<'_, CpuBuffer>,
     ) -> Result<(), EngineError> {
+        let low_rank = call.checked()?;
         let LinearCall {
-            x,
-            layer,
-            low_rank,
-            y,
-            rows,
+            x, layer, y, rows, ..
         } = call;
         let [inputs, outputs] = layer.shape;
         let x = x.values();
         let x = row_major(&x, [rows, inputs])?;
         let mut y = y.values_mut();
         let y = &mut y[..rows * outputs];
-        let frozen_bias;
-        let bias = match &layer.bias {
-            None => None,
-            Some(Weight::Trained(p)) => Some(self.trained(&p.range)),
-            Some(Weight::Frozen(buffer)) => {
-                frozen_bias = buffer.values();
-                Some(&frozen_bias[..outputs])
-            }
-        };
+        let bias = layer.bias.as_ref().map(|bias| self.values_of(bias));
         let store = Store {
-            bias,
+            bias: bias.as_ref().map(|bias| &bias[..outputs]),
             ..Store::default()
         };
-        self.products
-            .multiply(y, x, self.right(&layer.weight, layer.shape)?, store)?;
-        let (Some(lora), Some(low_rank)) = (&layer.lora, low_rank) else {
+        let weight = self.values_of(&layer.weight);
+        multiply(y, x, row_major(&weight, layer.shape)?, store)?;
+        let Some((lora, low_rank)) = low_rank else {
             return Ok(());
         };
         let rank = lora.a.shape[1];
         let mut low_rank = low_rank.values_mut();
         let low_rank = &mut low_rank[..rows * rank];
         let a = row_major(self.trained(&lora.a.range), lora.a.shape)?;
-        self.products
-            .multiply(low_rank, x, Right::Plain(a), Store::default())?;
+        multiply(low_rank, x, a, Store::default())?;
         let b = row_major(self.trained(&lora.b.range), lora.b.shape)?;
         let add = Store {
             scale: Some(lora.scale),
             add: true,
             bias: None,
         };
-        self.products
-            .multiply(y, row_major(low_rank, [rows, rank])?, Right::Plain(b), add)
+        multiply(y, row_major(low_rank, [rows, rank])?, b, add)
     }
 
     pub(super) fn multiply_input_gradient(
         &mut self,
         call: LinearInputGradient<'_, CpuBuffer>,
     ) -> Result<(), EngineError> {
+        let low_rank = call.checked()?;
         let LinearInputGradient {
             d_y,
             layer,
-            d_low_rank,
             d_x,
             add,
             rows,
+            ..
         } = call;
         let [inputs, outputs] = layer.shape;
         let mut d_x = d_x.values_mut();
         let d_x = &mut d_x[..rows * inputs];
         let d_y = d_y.values();
         let d_y = row_major(&d_y, [rows, outputs])?;
-        let weight = self.right_transposed(&layer.weight, layer.shape)?;
-        self.products.multiply(
-            d_x,
-            d_y,
-            weight,
-            Store {
-                add,
-                ..Store::default()
-            },
-        )?;
-        let (Some(lora), Some(d_low_rank)) = (&layer.lora, d_low_rank) else {
+        let weight = self.values_of(&layer.weight);
+        let store = Store {
+            add,
+            ..Store::default()
+        };
+        multiply(d_x, d_y, transposed(&weight, layer.shape)?, store)?;
+        let Some((lora, d_low_rank)) = low_rank else {
             return Ok(());
         };
         let d_low_rank = d_low_rank.values();
@@ -94,14 +81,14 @@ impl CpuKernels {
             add: true,
             ..Store::default()
         };
-        self.products
-            .multiply(d_x, d_low_rank, Right::Plain(a), add)
+        multiply(d_x, d_low_rank, a, add)
     }
 
     pub(super) fn multiply_lora_gradient(
         &mut self,
         call: LoraGradient<'_, CpuBuffer>,
     ) -> Result<(), EngineError> {
+        call.check()?;
         let LoraGradient {
             x,
             d_y,
@@ -120,22 +107,21 @@ impl CpuKernels {
         let mut d_low_rank = d_low_rank.values_mut();
         let d_low_rank = &mut d_low_rank[..rows * rank];
         let b = transposed(&self.adapter[lora.b.range.clone()], lora.b.shape)?;
-        self.products
-            .multiply(d_low_rank, d_y, Right::Plain(b), scaled)?;
+        multiply(d_low_rank, d_y, b, scaled)?;
         let d_b = &mut self.gradient[lora.b.range.clone()];
         let low_rank = transposed(&low_rank, [rows, rank])?;
-        self.products
-            .multiply(d_b, low_rank, Right::Plain(d_y), scaled)?;
+        multiply(d_b, low_rank, d_y, scaled)?;
         let d_a = &mut self.gradient[lora.a.range.clone()];
         let x = transposed(&x, [rows, inputs])?;
-        let d_low_rank = Right::Plain(row_major(d_low_rank, [rows, rank])?);
-        self.products.multiply(d_a, x, d_low_rank, Store::default())
+        let d_low_rank = row_major(d_low_rank, [rows, rank])?;
+        multiply(d_a, x, d_low_rank, Store::default())
     }
 
     pub(super) fn multiply_weight_gradient(
         &mut self,
         call: WeightGradient<'_, CpuBuffer>,
     ) -> Result<(), EngineError> {
+        call.check()?;
         let WeightGradient {
             x,
             d_y,
@@ -147,9 +133,9 @@ impl CpuKernels {
         let (x, d_y) = (x.values(), d_y.values());
         if let Some(weight) = weight {
             let d_weight = &mut self.gradient[weight.range.clone()];
-            let d_y = Right::Plain(row_major(&d_y, [rows, outputs])?);
+            let d_y = row_major(&d_y, [rows, outputs])?;
             let x = transposed(&x, [rows, inputs])?;
-            self.products.multiply(d_weight, x, d_y, Store::default())?;
+            multiply(d_weight, x, d_y, Store::default())?;
         }
         if let Some(bias) = bias {
             let d_bias = &mut self.gradient[bias.range.clone()];
@@ -164,27 +150,28 @@ impl CpuKernels {
         Ok(())
     }
 
-    /// A weight as the right-hand side of a product.
-    fn right<'a>(
-        &'a self,
-        weight: &'a Weight<CpuBuffer>,
-        shape: [usize; 2],
-    ) -> Result<Right<'a>, EngineError> {
+    /// A weight's values, wherever they lie.
+    fn values_of<'a>(&'a self, weight: &'a Weight<CpuBuffer>) -> Values<'a> {
         match weight {
-            Weight::Frozen(buffer) => Ok(Right::Packed(buffer.packed(&self.products)?)),
-            Weight::Trained(p) => Ok(Right::Plain(row_major(self.trained(&p.range), shape)?)),
+            Weight::Frozen(buffer) => Values::Frozen(buffer.values()),
+            Weight::Trained(parameter) => Values::Trained(self.trained(&parameter.range)),
         }
     }
+}
 
-    /// Its transpose.
-    fn right_transposed<'a>(
-        &'a self,
-        weight: &'a Weight<CpuBuffer>,
-        shape: [usize; 2],
-    ) -> Result<Right<'a>, EngineError> {
-        match weight {
-            Weight::Frozen(buffer) => Ok(Right::Packed(buffer.packed_transposed(&self.products)?)),
-            Weight::Trained(p) => Ok(Right::Plain(transposed(self.trained(&p.range), shape)?)),
+/// Values of a frozen tensor or of a part of the adapter.
+enum Values<'a> {
+    Frozen(Ref<'a, Vec<f32>>),
+    Trained(&'a [f32]),
+}
+
+impl Deref for Values<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Frozen(values) => values,
+            Self::Trained(values) => values,
         }
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::pointwise::{dot, exp, max, sum, sum_by};
-use crate::engine::AdamW;
+use crate::engine::{AdamW, OptimizerState};
 
 /// Rows that one task works on at least.
 const GRAIN: usize = 32;
@@ -180,15 +180,42 @@ pub(super) fn cross_entropy(
 }
 
 /// Moments of AdamW, and how many steps made them.
-#[derive(Default)]
-pub(super) struct Moments {
-    pub(super) first: Vec<f32>,
-    pub(super) second: Vec<f32>,
-    pub(super) steps: i32,
+#[derive(Clone, Debug, Default)]
+pub struct Moments {
+    first: Vec<f32>,
+    second: Vec<f32>,
+    steps: i32,
+}
+
+impl Moments {
+    /// Before the first step, of so many values.
+    pub fn new(len: usize) -> Self {
+        Self {
+            first: vec![0.0; len],
+            second: vec![0.0; len],
+            steps: 0,
+        }
+    }
+
+    pub(super) fn of(state: &OptimizerState) -> Self {
+        Self {
+            first: state.first.clone(),
+            second: state.second.clone(),
+            steps: i32::try_from(state.steps).unwrap_or(i32::MAX),
+        }
+    }
+
+    pub(super) fn state(&self) -> OptimizerState {
+        OptimizerState {
+            first: self.first.clone(),
+            second: self.second.clone(),
+            steps: self.steps.unsigned_abs(),
+        }
+    }
 }
 
 /// One step over the whole vector.
-pub(super) fn adamw(o: &AdamW, values: &mut [f32], gradient: &[f32], moments: &mut Moments) {
+pub fn adamw(o: &AdamW, values: &mut [f32], gradient: &[f32], moments: &mut Moments) {
     moments.steps += 1;
     let correction = |beta: f32| (1.0 - f64::from(beta).powi(moments.steps)) as f32;
     let (first, second) = (correction(o.beta1), correction(o.beta2));

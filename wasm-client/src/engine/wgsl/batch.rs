@@ -1,6 +1,6 @@
 //! The tables of a batch that kernels look things up in.
 
-use super::super::{Batch, EngineError};
+use super::super::{Batch, EngineError, checks};
 
 /// A batch as the kernels see it; four values per entry.
 pub(super) struct Tables {
@@ -31,12 +31,8 @@ impl Largest {
         limit: usize,
     ) -> Result<(), EngineError> {
         match value {
-            Some(value) if value as usize >= limit => Err(EngineError::OutOfRange {
-                what,
-                value: value as usize,
-                limit,
-            }),
-            _ => Ok(()),
+            Some(value) => checks::range(what, value as usize, limit),
+            None => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use wgpu::BufferUsages;
 
 use super::super::EngineError;
+use super::super::checks::{self, Room};
 use super::device::Device;
 
 /// f32 (or u32) storage on the device; cheap to clone.
@@ -21,14 +22,13 @@ pub struct GpuBuffer {
 impl GpuBuffer {
     /// An error unless `values` fit.
     pub(super) fn expect(&self, what: &'static str, values: usize) -> Result<(), EngineError> {
-        if values <= self.len {
-            return Ok(());
-        }
-        Err(EngineError::Shape {
-            what: what.to_owned(),
-            expected: values,
-            found: self.len,
-        })
+        checks::room(what, self, values)
+    }
+}
+
+impl Room for GpuBuffer {
+    fn room(&self) -> usize {
+        self.len
     }
 }
 

@@ -1,6 +1,7 @@
 //! The flat adapter on the device: values, gradient, and the optimizer's state.
 
-use super::super::{AdamW, EngineError};
+use super::super::{AdamW, EngineError, OptimizerState};
+use super::WgslKernels;
 use super::device::Device;
 use super::memory::{GpuBuffer, Memory, storage};
 
@@ -50,6 +51,23 @@ impl Adapter {
         ]
     }
 
+    /// Writes the optimizer's state; queued steps must have been sent off.
+    pub(super) fn restore(
+        &mut self,
+        device: &Device,
+        state: &OptimizerState,
+    ) -> Result<(), EngineError> {
+        device.check()?;
+        for (buffer, values) in self.moments.iter().zip([&state.first, &state.second]) {
+            buffer.expect("moments", values.len())?;
+            device
+                .queue
+                .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
+        }
+        self.steps = i32::try_from(state.steps).unwrap_or(i32::MAX);
+        Ok(())
+    }
+
     /// The uniform of the next optimizer step.
     pub(super) fn next_step(&mut self, optimizer: &AdamW) -> [u32; 8] {
         self.steps += 1;
@@ -77,5 +95,17 @@ impl Adapter {
             *word = float.to_bits();
         }
         words
+    }
+}
+
+impl WgslKernels {
+    pub(super) async fn fetch_optimizer(&mut self) -> Result<OptimizerState, EngineError> {
+        let [first, second] = self.adapter.moments.clone();
+        let len = self.adapter.len;
+        Ok(OptimizerState {
+            first: self.fetch(&first, len).await?,
+            second: self.fetch(&second, len).await?,
+            steps: self.adapter.steps.unsigned_abs(),
+        })
     }
 }

@@ -197,6 +197,43 @@ fn adamw_follows_its_definition_and_restarts_with_a_new_adapter() {
 }
 
 #[test]
+fn adamw_goes_on_from_a_state_that_was_read() {
+    on_device(|kernels| {
+        const LEN: usize = 31;
+        let optimizer = AdamW {
+            learning_rate: 1e-2,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.01,
+        };
+        let mut values = Values(6);
+        let (flat, g) = (values.take(LEN), values.take(LEN));
+        let load = |kernels: &mut WgslKernels, flat: &[f32]| {
+            kernels.load_adapter(flat).unwrap();
+            let raw = &kernels.adapter.gradient.raw;
+            let queue = &kernels.device.queue;
+            queue.write_buffer(raw, 0, bytemuck::cast_slice(&g));
+        };
+        load(kernels, &flat);
+        kernels.optimizer_step(&optimizer).unwrap();
+        kernels.optimizer_step(&optimizer).unwrap();
+        let middle = pollster::block_on(kernels.read_adapter()).unwrap();
+        let state = pollster::block_on(kernels.read_optimizer()).unwrap();
+        assert_eq!(state.steps, 2);
+        kernels.optimizer_step(&optimizer).unwrap();
+        let expected = pollster::block_on(kernels.read_adapter()).unwrap();
+        load(kernels, &middle);
+        kernels.load_optimizer(&state).unwrap();
+        kernels.optimizer_step(&optimizer).unwrap();
+        assert_eq!(
+            pollster::block_on(kernels.read_adapter()).unwrap(),
+            expected
+        );
+    });
+}
+
+#[test]
 fn more_different_uniforms_than_their_buffer_holds() {
     on_device(|kernels| {
         const LEN: usize = 5;
