@@ -17,7 +17,7 @@ export function workerModules(folder) {
 }
 
 // `persist` and `site` may be left out: then nothing is kept, or no page is served.
-export function options({ worker, modules, persist, site, operatorSecret, allowedOrigins = "", port, host }) {
+export function options({ worker, modules, persist, site, operatorSecret, metricsToken, allowedOrigins = "", port, host }) {
   return {
     modulesRoot: worker,
     modules: modules ?? workerModules(worker),
@@ -26,7 +26,11 @@ export function options({ worker, modules, persist, site, operatorSecret, allowe
     telemetry: { enabled: false },
     host: host ?? "127.0.0.1",
     ...(port === undefined ? {} : { port }),
-    bindings: { OPERATOR_SECRET: operatorSecret, ALLOWED_ORIGINS: allowedOrigins },
+    bindings: {
+      OPERATOR_SECRET: operatorSecret,
+      ALLOWED_ORIGINS: allowedOrigins,
+      ...(metricsToken && { METRICS_TOKEN: metricsToken }),
+    },
     durableObjects: {
       TASKS: { className: "TaskObject", useSQLite: true },
       ROUNDS: { className: "RoundObject", useSQLite: true },

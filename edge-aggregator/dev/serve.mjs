@@ -2,6 +2,7 @@
 //
 //   OPERATOR_SECRET=... node dev/serve.mjs --port 8787 --persist DIR --site DIR --worker DIR
 //
+// METRICS_TOKEN in the environment may read /metrics, as in a deployment.
 // Prints one line of JSON, {"ready": url}, when it answers. On SIGTERM or SIGINT Miniflare's own hook
 // ends workerd and then this process (128 + the signal's number); what was acknowledged is on disk.
 import { parseArgs } from "node:util";
@@ -37,6 +38,7 @@ const miniflare = new Miniflare({
     persist: values.persist,
     site: values.site,
     operatorSecret,
+    metricsToken: process.env.METRICS_TOKEN,
     allowedOrigins: values["allowed-origins"],
     port: Number(values.port),
     host: values.host,

@@ -12,21 +12,37 @@ use crate::error::EdgeError;
 use crate::limits::OPERATOR_SECRET_MIN_BYTES;
 
 /// Name of the secret in the worker's environment.
-const SECRET: &str = "OPERATOR_SECRET";
+pub const OPERATOR_SECRET: &str = "OPERATOR_SECRET";
+/// Name of the token that reads metrics and can do nothing else; it may be left out.
+pub const METRICS_TOKEN: &str = "METRICS_TOKEN";
 
 /// Passes only requests with `Authorization: Bearer <the operator's secret>`.
 ///
 /// # Errors
 /// [`EdgeError::Unauthorized`] otherwise, and always where no secret of the least length is set.
 pub fn require_operator(request: &Request, env: &Env) -> Result<(), EdgeError> {
-    let secret = env
-        .secret(SECRET)
-        .map(|secret| secret.to_string())
-        .map_err(|_| EdgeError::Unauthorized)?;
+    require_one_of(&[OPERATOR_SECRET], request, env)
+}
+
+/// Passes the operator, and whoever has the token for metrics, where one is set.
+///
+/// # Errors
+/// As [`require_operator`].
+pub fn require_reader(request: &Request, env: &Env) -> Result<(), EdgeError> {
+    require_one_of(&[OPERATOR_SECRET, METRICS_TOKEN], request, env)
+}
+
+fn require_one_of(names: &[&str], request: &Request, env: &Env) -> Result<(), EdgeError> {
     let header = request.headers().get("authorization").ok().flatten();
-    match header.as_deref().and_then(bearer) {
-        Some(token) if accepts(&secret, token) => Ok(()),
-        _ => Err(EdgeError::Unauthorized),
+    let token = header.as_deref().and_then(bearer);
+    let accepted = names.iter().any(|name| {
+        let secret = env.secret(name).map(|secret| secret.to_string());
+        matches!((secret, token), (Ok(secret), Some(token)) if accepts(&secret, token))
+    });
+    if accepted {
+        Ok(())
+    } else {
+        Err(EdgeError::Unauthorized)
     }
 }
 

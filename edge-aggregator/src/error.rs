@@ -5,6 +5,7 @@
 use choir_shared::ids::Version;
 use choir_shared::messages::AggregatorMessage;
 use choir_shared::reject::{Reject, RejectCode};
+use choir_shared::report::EvaluationError;
 use choir_shared::task::TaskError;
 use choir_shared::wire;
 use thiserror::Error;
@@ -57,6 +58,9 @@ pub enum EdgeError {
     /// A task with settings that no round can run with.
     #[error("bad-task: {0}")]
     BadTask(#[from] TaskError),
+    /// An evaluation that cannot be one.
+    #[error("bad-evaluation: {0}")]
+    BadEvaluation(#[from] EvaluationError),
     /// A call that names an object which is missing or has another length.
     #[error("bad-object: {0}")]
     BadObject(&'static str),
@@ -69,6 +73,9 @@ pub enum EdgeError {
     /// Too much at once; to be repeated.
     #[error("busy")]
     Busy,
+    /// The deployment lacks something; the operator's to mend.
+    #[error("misconfigured: {0}")]
+    Misconfigured(String),
     /// Our own fault, for the log.
     #[error("fault: {0}")]
     Fault(String),
@@ -90,9 +97,11 @@ impl EdgeError {
             Self::Conflict(_) => 409,
             Self::LengthRequired => 411,
             Self::TooLarge => 413,
-            Self::WrongDigest | Self::BadTask(_) | Self::BadObject(_) => 422,
+            Self::WrongDigest | Self::BadTask(_) | Self::BadObject(_) | Self::BadEvaluation(_) => {
+                422
+            }
             Self::UpgradeRequired => 426,
-            Self::Fault(_) => 500,
+            Self::Misconfigured(_) | Self::Fault(_) => 500,
             Self::Busy => 503,
         }
     }

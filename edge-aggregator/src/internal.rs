@@ -3,6 +3,8 @@
 
 use choir_shared::control::RoundSummary;
 use choir_shared::ids::{Digest, RoundId, TaskId, Version};
+use choir_shared::messages::AbortReason;
+use choir_shared::report::RoundFigures;
 use choir_shared::task::TaskConfig;
 use choir_shared::wire;
 use serde::de::DeserializeOwned;
@@ -19,6 +21,12 @@ pub const CREATE: &str = "/internal/create";
 pub const OPENING: &str = "/internal/opening";
 /// Path of a [`Report`], to a task.
 pub const REPORT: &str = "/internal/report";
+/// Path of a question for the task's [`TaskFigures`](choir_shared::report::TaskFigures).
+pub const FIGURES: &str = "/internal/figures";
+/// Path of a task to be listed, to the site; the body is its identifier.
+pub const LIST: &str = "/internal/list";
+/// Path of a question for the [`TaskList`](choir_shared::report::TaskList), to the site.
+pub const LISTED: &str = "/internal/listed";
 /// Path of a stop, to a round; answered by [`Stopping`].
 pub const STOP: &str = "/internal/stop";
 
@@ -37,9 +45,16 @@ pub struct Opening {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
     /// It made the next version.
-    Closed(RoundSummary),
+    Closed(RoundSummary, RoundFigures),
     /// It made none.
-    Aborted(RoundId),
+    Aborted {
+        /// The round.
+        round: RoundId,
+        /// Why.
+        reason: AbortReason,
+        /// The round in numbers.
+        figures: RoundFigures,
+    },
 }
 
 /// What came of a stop.

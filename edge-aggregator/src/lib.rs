@@ -8,7 +8,9 @@
 //! | module | what |
 //! |---|---|
 //! | [`router`] | public routes, headers of every answer, allowed origins |
+//! | [`config`] | whether the deployment gave the worker all that it needs |
 //! | [`auth`] | the operator's secret |
+//! | [`metrics`] | figures of every task, for Prometheus |
 //! | [`objects`] | models and adapters in R2, named by their SHA-256 |
 //! | [`task_object`] | a task: its version, its current round, its history |
 //! | [`round_object`] | one round of one cohort |
@@ -18,9 +20,11 @@
 //! | [`limits`] | every limit with its arithmetic |
 
 pub mod auth;
+pub mod config;
 pub mod error;
 pub mod internal;
 pub mod limits;
+pub mod metrics;
 pub mod objects;
 #[expect(missing_docs, reason = "methods that the object macro writes")]
 pub mod round_object;

@@ -34,16 +34,42 @@ pub const fn sockets_of_round(cohort_size: u16) -> usize {
 /// Rounds that a task can be given at once. At one round a minute this is a week.
 pub const TASK_MAX_ROUNDS: u32 = 10_080;
 
+/// Tasks that are listed, the newest last; a list of identifiers of 16 bytes stays below 16 KiB.
+pub const LISTED_TASKS: usize = 1_000;
+
+/// Tasks whose figures one request gathers, the newest: each is a call to another object, and the
+/// smallest plan allows a request 50.
+pub const METRICS_TASKS: usize = 40;
+
+/// Evaluations that a report holds, the newest.
+pub const REPORTED_EVALUATIONS: usize = limits::MAX_HISTORY;
+
 /// A message between two objects: at most a task's settings or an operator's request, and some
 /// identifiers.
 pub const INTERNAL_MAX_BYTES: usize = limits::OPERATOR_REQUEST;
 
-/// The least length of the operator's secret: 24 characters of base64 carry 144 bits.
+/// The least length of the operator's secret and of the token for metrics: 24 characters of base64 carry 144 bits.
 pub const OPERATOR_SECRET_MIN_BYTES: usize = 24;
 
-/// Time after which the way from a sum to a version is tried once more, in milliseconds. It takes
-/// four calls, each usually well under a second.
-pub const CLOSING_RETRY_MS: u32 = 5_000;
+/// Time after which the way from a sum to a version is tried once more after so many failures, in
+/// milliseconds: 5 s, then twice as long each time, at most 5 minutes. It takes four calls, each
+/// usually well under a second.
+#[must_use]
+pub const fn closing_retry_ms(failures: u16) -> u32 {
+    match failures {
+        0 | 1 => 5_000,
+        2..=6 => 5_000 << (failures - 1),
+        _ => 300_000,
+    }
+}
+
+/// How often making or storing the next version may fail before the round ends without a result:
+/// 5 + 10 + 20 + 40 + 80 + 160 s and four times 300 s, about 25 minutes.
+pub const CLOSING_FAILURES: u16 = 11;
+
+/// The same where the adapter's object is missing or another: once more after 5 s, for a store that
+/// answered wrongly, and no longer.
+pub const HOPELESS_FAILURES: u16 = 2;
 
 /// How long a round that is over still answers how it ended, in milliseconds: a day, for a visitor
 /// who closed the lid. Then nothing of it is left.

@@ -12,7 +12,7 @@ use crate::error::EdgeError;
 use crate::limits::{self, OBJECT_MAX_BYTES};
 
 /// Name of the bucket in the worker's environment.
-const BUCKET: &str = "OBJECTS";
+pub const BUCKET: &str = "OBJECTS";
 
 /// R2's code for a body whose digest is not the declared one.
 const R2_BAD_DIGEST: &str = "(10037)";

@@ -24,6 +24,7 @@ use crate::store::Store;
 
 mod closing;
 mod effects;
+mod figures;
 mod live;
 mod sockets;
 mod uploads;
@@ -219,7 +220,15 @@ impl RoundObject {
         let Stage::Open(round) = &mut live.stage else {
             return Err(live.refusal().into());
         };
-        let effects = event(round, now())?;
+        let (before, now) = (round.phase(), now());
+        let effects = match event(round, now) {
+            Ok(effects) => effects,
+            Err(reject) => {
+                live.figures.refused(reject.code);
+                return Err(reject.into());
+            }
+        };
+        live.figures.look(round, before, now);
         let stored = effects::store(
             live,
             effects,

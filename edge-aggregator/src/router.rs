@@ -6,10 +6,9 @@
 use choir_shared::ids::{Digest, RoundId, TaskId};
 use worker::{Env, Headers, Method, Request, Response, ResponseBuilder};
 
-use crate::auth::require_operator;
+use crate::auth::{require_operator, require_reader};
 use crate::error::EdgeError;
-use crate::objects;
-use crate::{round_object, task_object};
+use crate::{config, metrics, objects, round_object, task_object};
 
 /// Answers one request.
 ///
@@ -18,7 +17,7 @@ use crate::{round_object, task_object};
 pub async fn route(request: Request, env: &Env) -> worker::Result<Response> {
     let origin = match Origin::of(&request, env) {
         Ok(origin) => origin,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => return readable_by_all(refused.into_response()?),
     };
     if request.method() == Method::Options {
         return origin.mark(preflight()?);
@@ -31,10 +30,19 @@ pub async fn route(request: Request, env: &Env) -> worker::Result<Response> {
 }
 
 async fn dispatch(request: Request, env: &Env) -> Result<Response, EdgeError> {
+    config::require_complete(env)?;
     let path = request.path();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match parts.as_slice() {
-        ["health"] => Ok(Response::ok("ok")?),
+        ["health"] => {
+            allow(&request, Method::Get, "GET")?;
+            Ok(Response::ok("ok")?)
+        }
+        ["metrics"] => {
+            allow(&request, Method::Get, "GET")?;
+            require_reader(&request, env)?;
+            metrics::serve(env).await
+        }
         ["v1", "objects", digest] => {
             let digest: Digest = digest.parse().map_err(|_| EdgeError::UnknownObject)?;
             objects::serve(request, env, digest).await
@@ -48,13 +56,27 @@ async fn dispatch(request: Request, env: &Env) -> Result<Response, EdgeError> {
                 require_operator(&request, env)?;
                 task_object::create(request, env).await
             }
-            _ => Err(EdgeError::MethodNotAllowed("POST")),
+            Method::Get => {
+                require_operator(&request, env)?;
+                task_object::list(env).await
+            }
+            _ => Err(EdgeError::MethodNotAllowed("GET, POST")),
         },
         ["v1", "tasks", task] => {
             allow(&request, Method::Get, "GET")?;
             task_object::forward(request, env, task_id(task)?).await
         }
-        ["v1", "tasks", task, "start" | "stop" | "successor"] => {
+        ["v1", "tasks", task, "report"] => {
+            allow(&request, Method::Get, "GET")?;
+            require_operator(&request, env)?;
+            task_object::forward(request, env, task_id(task)?).await
+        }
+        [
+            "v1",
+            "tasks",
+            task,
+            "start" | "stop" | "successor" | "evaluations",
+        ] => {
             allow(&request, Method::Post, "POST")?;
             require_operator(&request, env)?;
             task_object::forward(request, env, task_id(task)?).await
@@ -165,6 +187,17 @@ impl Origin {
         headers.append("vary", "origin")?;
         Ok(answer.with_headers(headers))
     }
+}
+
+/// Lets a page of any origin read why it is refused, so that its owner learns what to do.
+fn readable_by_all(refusal: Response) -> worker::Result<Response> {
+    let headers = refusal.headers().clone();
+    headers.set("access-control-allow-origin", "*")?;
+    headers.set("cross-origin-resource-policy", "cross-origin")?;
+    headers.set("cache-control", "no-store")?;
+    headers.set("x-content-type-options", "nosniff")?;
+    headers.append("vary", "origin")?;
+    Ok(refusal.with_headers(headers))
 }
 
 /// Whether `origin` is one of the comma-separated origins of `list`.

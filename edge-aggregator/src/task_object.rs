@@ -1,6 +1,7 @@
 //! A task: its settings, its newest adapter, its current round, its history.
 //!
-//! The object under the name "site" holds something smaller: which task the page joins.
+//! The object under the name "site" holds something smaller: which task the page joins, and which
+//! tasks there are.
 //!
 //! Every method that reads and then writes does so without an `await` between, so no other event
 //! sees a task half changed. A round asks for its opening and reports its end by itself; the task
@@ -10,6 +11,8 @@ use choir_shared::control::{
     CreateTask, RoundSummary, SiteStatus, SuccessorRequest, TaskState, TaskStatus,
 };
 use choir_shared::ids::{Digest, RoundId, TaskId, Version};
+use choir_shared::messages::AbortReason;
+use choir_shared::report::RoundEnd;
 use choir_shared::task::TaskConfig;
 use choir_shared::wire::{self, limits};
 use serde::{Deserialize, Serialize};
@@ -23,8 +26,12 @@ use crate::limits::{INTERNAL_MAX_BYTES, declared_length};
 use crate::store::Store;
 
 mod create;
+mod list;
+mod report;
 
 pub use create::create;
+pub use list::{list, tasks};
+pub use report::figures;
 
 /// Everything about a task that changes.
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,6 +93,9 @@ impl TaskObject {
                 self.take(internal::body(request).await?)?;
                 internal::answer(&())
             }
+            internal::FIGURES => internal::answer(&self.figures()?),
+            internal::LIST => self.take_into_list(internal::body(request).await?),
+            internal::LISTED => internal::answer(&self.listed()?),
             "/v1/site" => self.site(request).await,
             _ => match path.rsplit('/').next() {
                 Some("start") => self.start(),
@@ -98,6 +108,8 @@ impl TaskObject {
                     })?;
                     Ok(Response::empty()?)
                 }
+                Some("report") => Ok(Response::from_json(&self.report()?)?),
+                Some("evaluations") => self.evaluated(control(request).await?),
                 _ => internal::answer(&self.status()?),
             },
         }
@@ -123,6 +135,7 @@ impl TaskObject {
                 summary BLOB NOT NULL)",
             None,
         )?;
+        report::create_tables(&store)?;
         store.atomically(|| {
             store.put("creation", &creation)?;
             store.put("config", &wire::encode(&request.config))?;
@@ -181,6 +194,7 @@ impl TaskObject {
         if progress.state != TaskState::Running || progress.round != Some(round) {
             return Err(EdgeError::UnknownRound);
         }
+        self.count_opened(round)?;
         let (version, adapter) = (progress.version, progress.adapter);
         Ok(Opening {
             config: self.config()?,
@@ -193,15 +207,23 @@ impl TaskObject {
     fn take(&self, report: Report) -> Result<(), EdgeError> {
         let store = self.store();
         let mut progress = self.progress()?;
-        let reporting = match &report {
-            Report::Closed(summary) => summary.round,
-            Report::Aborted(round) => *round,
+        let (reporting, end, figures) = match &report {
+            Report::Closed(summary, figures) => {
+                let (survivors, dropped) = (summary.survivors, summary.dropped);
+                let end = RoundEnd::Closed { survivors, dropped };
+                (summary.round, end, figures)
+            }
+            Report::Aborted {
+                round,
+                reason,
+                figures,
+            } => (*round, RoundEnd::Aborted(*reason), figures),
         };
         if progress.round != Some(reporting) {
             return Ok(());
         }
         store.atomically(|| {
-            if let Report::Closed(summary) = &report {
+            if let Report::Closed(summary, _) = &report {
                 store.sql().exec(
                     "INSERT OR IGNORE INTO history (round, summary) VALUES (?, ?)",
                     vec![
@@ -213,7 +235,12 @@ impl TaskObject {
                 progress.adapter = summary.adapter;
                 progress.rounds_left = progress.rounds_left.saturating_sub(1);
             }
+            if end == RoundEnd::Aborted(AbortReason::NotPublished) {
+                // No further cohort is to work for nothing.
+                progress.state = TaskState::Stopped;
+            }
             progress.round = next_round(&mut progress)?;
+            self.count(end, figures)?;
             self.save(&progress)
         })
     }

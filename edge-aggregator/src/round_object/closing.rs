@@ -3,18 +3,24 @@
 //! What is to be done is stored before the first step, with an alarm behind it, and every step can
 //! be repeated: objects are named by their content, and a task takes one report of a round. So an
 //! isolate may die anywhere in between; the alarm begins anew.
+//!
+//! Where the next version cannot be made or not be stored, that is tried again a bounded number of
+//! times; then the round ends without a result, and its task stops. A report is repeated until the
+//! task answers: without an answer nobody knows whether it was taken.
 
 use choir_shared::control::RoundSummary;
 use choir_shared::fixed_point;
 use choir_shared::ids::{Digest, Timestamp};
-use choir_shared::messages::{AggregatorMessage, Receipt};
+use choir_shared::messages::{AbortReason, AggregatorMessage, Receipt};
 use choir_shared::wire;
 
 use super::live::{self, Ended, Ending, Stage};
 use super::{RoundObject, now};
 use crate::error::EdgeError;
 use crate::internal::{self, Report};
-use crate::limits::{CLOSING_RETRY_MS, ENDED_KEPT_MS, UPLOAD_MAX_BYTES};
+use crate::limits::{
+    CLOSING_FAILURES, ENDED_KEPT_MS, HOPELESS_FAILURES, UPLOAD_MAX_BYTES, closing_retry_ms,
+};
 use crate::objects;
 use crate::store::words_to_bytes;
 
@@ -22,35 +28,72 @@ impl RoundObject {
     /// Publishes and reports a round that is over, then says so to its clients. Where a step fails,
     /// the alarm tries once more.
     pub(super) async fn close(&self) -> Result<(), EdgeError> {
-        let ending = self.read(|live| match &live.stage {
-            Stage::Closing(ending) => Some(ending.as_ref().clone()),
-            _ => None,
-        })?;
-        let Some(ending) = ending else { return Ok(()) };
+        let Some(ending) = self.ending()? else {
+            return Ok(());
+        };
         if self.closing.replace(true) {
             // Under way in another event; should it fail with its isolate, an alarm is left.
-            return self.set_alarm(now().after(CLOSING_RETRY_MS)).await;
+            let later = now().after(closing_retry_ms(ending.failures));
+            return self.set_alarm(later).await;
         }
-        let published = self.publish(&ending).await;
+        let round = ending.status.round;
+        let closed = self.finish(ending).await;
         self.closing.set(false);
-        if let Err(error) = published {
-            worker::console_error!("round {} is not closed yet: {error}", ending.status.round);
-            return self.set_alarm(now().after(CLOSING_RETRY_MS)).await;
-        }
+        let Err(error) = closed else { return Ok(()) };
+        worker::console_error!("round {round} is not closed yet: {error}");
+        let failures = self.ending()?.map_or(0, |ending| ending.failures);
+        self.set_alarm(now().after(closing_retry_ms(failures)))
+            .await
+    }
+
+    fn ending(&self) -> Result<Option<Ending>, EdgeError> {
+        self.read(|live| match &live.stage {
+            Stage::Closing(ending) => Some(ending.as_ref().clone()),
+            _ => None,
+        })
+    }
+
+    async fn finish(&self, mut ending: Ending) -> Result<(), EdgeError> {
+        let report = match self.result(&ending).await {
+            Ok(report) => report,
+            Err(error) => {
+                ending.failures = ending.failures.saturating_add(1);
+                let last = ending.failures >= failures_allowed(&error);
+                if last {
+                    worker::console_error!("round {} is given up: {error}", ending.status.round);
+                    ending.give_up();
+                }
+                self.still(&ending)?;
+                if !last {
+                    return Err(error);
+                }
+                aborted(&ending)
+            }
+        };
+        let stub = internal::task(&self.env, ending.status.task)?;
+        internal::ask::<()>(&stub, internal::REPORT, &report).await?;
         let until = now().after(ENDED_KEPT_MS);
         self.say_farewell(ending, until)?;
         self.set_alarm(until).await
     }
 
-    async fn publish(&self, ending: &Ending) -> Result<(), EdgeError> {
-        let report = match &ending.farewell {
+    /// Stores what has changed of what is still to be done.
+    fn still(&self, ending: &Ending) -> Result<(), EdgeError> {
+        match self.live.borrow_mut().as_mut() {
+            Some(live) => live.still(&self.store(), ending),
+            None => Err(EdgeError::UnknownRound),
+        }
+    }
+
+    /// What the task is told; where there is a sum, the version that it makes is stored before.
+    async fn result(&self, ending: &Ending) -> Result<Report, EdgeError> {
+        match &ending.farewell {
             AggregatorMessage::Done { receipt } => {
-                Report::Closed(self.publish_version(ending, receipt).await?)
+                let summary = self.publish_version(ending, receipt).await?;
+                Ok(Report::Closed(summary, ending.figures.clone()))
             }
-            _ => Report::Aborted(ending.status.round),
-        };
-        let stub = internal::task(&self.env, ending.status.task)?;
-        internal::ask::<()>(&stub, internal::REPORT, &report).await
+            _ => Ok(aborted(ending)),
+        }
     }
 
     /// Stores the sum, and the old adapter plus the mean.
@@ -61,9 +104,7 @@ impl RoundObject {
     ) -> Result<RoundSummary, EdgeError> {
         let (sum, mean) = live::results(&self.store())?;
         let old = objects::read(&self.env, ending.adapter, UPLOAD_MAX_BYTES).await?;
-        let new = next_adapter(&old, &mean).ok_or_else(|| {
-            EdgeError::Fault("the adapter has another length than the mean".into())
-        })?;
+        let new = next_adapter(&old, &mean).ok_or(EdgeError::BadObject("adapter"))?;
         let adapter = Digest::of(&new);
         objects::write(&self.env, receipt.sum, words_to_bytes(&sum)).await?;
         objects::write(&self.env, adapter, new).await?;
@@ -76,8 +117,8 @@ impl RoundObject {
             sum: receipt.sum,
             adapter,
             closed_at: ending.at,
-            bytes_up: ending.traffic.up,
-            bytes_down: ending.traffic.down,
+            bytes_up: ending.figures.bytes_up,
+            bytes_down: ending.figures.bytes_down,
         })
     }
 
@@ -101,6 +142,25 @@ impl RoundObject {
     }
 }
 
+/// How the task of a round without a result is told.
+fn aborted(ending: &Ending) -> Report {
+    Report::Aborted {
+        round: ending.status.round,
+        // Only a round that never was has no reason; then the operator's stop is the only one left.
+        reason: ending.status.abort_reason.unwrap_or(AbortReason::Stopped),
+        figures: ending.figures.clone(),
+    }
+}
+
+/// How often making the next version may fail. An object that is not there, or is another, does not
+/// come back by itself.
+const fn failures_allowed(error: &EdgeError) -> u16 {
+    match error {
+        EdgeError::UnknownObject | EdgeError::BadObject(_) => HOPELESS_FAILURES,
+        _ => CLOSING_FAILURES,
+    }
+}
+
 /// The object of the version that `mean` makes of the one in `old`; none where their lengths differ.
 fn next_adapter(old: &[u8], mean: &[f32]) -> Option<Vec<u8>> {
     let mut adapter = fixed_point::adapter_from_bytes(old)?;
@@ -113,7 +173,9 @@ fn next_adapter(old: &[u8], mean: &[f32]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::next_adapter;
+    use super::{failures_allowed, next_adapter};
+    use crate::error::EdgeError;
+    use crate::limits::closing_retry_ms;
 
     fn bytes(values: &[f32]) -> Vec<u8> {
         values
@@ -126,6 +188,22 @@ mod tests {
     fn the_new_adapter_is_the_old_plus_the_mean() {
         let new = next_adapter(&bytes(&[1.0, -2.0, 0.5]), &[0.25, 2.0, -0.5]);
         assert_eq!(new, Some(bytes(&[1.25, 0.0, 0.0])));
+    }
+
+    #[test]
+    fn what_cannot_mend_itself_is_given_up_sooner() {
+        let missing = failures_allowed(&EdgeError::UnknownObject);
+        let other = failures_allowed(&EdgeError::BadObject("adapter"));
+        let storage = failures_allowed(&EdgeError::Fault("storage".into()));
+        assert_eq!(missing, other);
+        assert!(1 < missing && missing < storage);
+    }
+
+    #[test]
+    fn failing_storage_is_given_twenty_five_minutes() {
+        let storage = failures_allowed(&EdgeError::Fault("storage".into()));
+        let waited: u32 = (1..storage).map(closing_retry_ms).sum();
+        assert!((25 * 60_000..60 * 60_000).contains(&waited), "{waited} ms");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use choir_shared::wire;
 use super::live::{Ending, Live, Stage};
 use super::{RoundObject, now};
 use crate::error::EdgeError;
-use crate::limits::CLOSING_RETRY_MS;
+use crate::limits::closing_retry_ms;
 use crate::store::Store;
 
 /// What is left to do once the change is stored.
@@ -78,7 +78,7 @@ pub(super) fn store(
     let ending = ending(round, farewell, live);
     live.end(store, ending, outcome.as_ref())?;
     todo.closes = true;
-    todo.alarm = Some(now().after(CLOSING_RETRY_MS));
+    todo.alarm = Some(now().after(closing_retry_ms(0)));
     Ok(todo)
 }
 
@@ -87,8 +87,9 @@ fn ending(round: &Round, farewell: AggregatorMessage, live: &Live) -> Ending {
         status: round.status(),
         adapter: round.setup().adapter,
         farewell,
-        traffic: live.traffic,
+        figures: live.figures.finished(live.traffic),
         at: now(),
+        failures: 0,
     }
 }
 

@@ -7,13 +7,15 @@
 
 use choir_shared::control::RoundStatus;
 use choir_shared::ids::{ConnectionId, Digest, Timestamp};
-use choir_shared::messages::AggregatorMessage;
+use choir_shared::messages::{AbortReason, AggregatorMessage};
 use choir_shared::reject::RejectCode;
+use choir_shared::report::RoundFigures;
 use choir_shared::round::{Event, Outcome, PhaseName, Round};
 use choir_shared::wire::{self, limits};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::figures::Figures;
 use crate::error::EdgeError;
 use crate::store::Store;
 
@@ -46,6 +48,7 @@ pub(super) struct Live {
     pub(super) wake_at: Option<Timestamp>,
     /// The connections in the lobby, while there is one.
     pub(super) lobby: Vec<ConnectionId>,
+    pub(super) figures: Figures,
     pub(super) stage: Stage,
 }
 
@@ -67,8 +70,10 @@ pub(super) struct Ending {
     pub(super) adapter: Digest,
     /// What every client is told at last: DONE or ABORTED.
     pub(super) farewell: AggregatorMessage,
-    pub(super) traffic: Traffic,
+    pub(super) figures: RoundFigures,
     pub(super) at: Timestamp,
+    /// How often the next version could not be made or not be stored.
+    pub(super) failures: u16,
 }
 
 /// How a round ended.
@@ -86,6 +91,7 @@ struct Open<'a> {
     traffic: Traffic,
     wake_at: Option<Timestamp>,
     lobby: Vec<ConnectionId>,
+    figures: Figures,
     #[serde(borrow, with = "serde_bytes")]
     state: &'a [u8],
 }
@@ -94,6 +100,14 @@ impl Ending {
     /// Whether there is a sum.
     pub(super) const fn is_published(&self) -> bool {
         matches!(self.farewell, AggregatorMessage::Done { .. })
+    }
+
+    /// The sum comes to nothing: its clients are told so, and its task.
+    pub(super) fn give_up(&mut self) {
+        let reason = AbortReason::NotPublished;
+        self.farewell = AggregatorMessage::Aborted { reason };
+        self.status.phase = PhaseName::Aborted;
+        self.status.abort_reason = Some(reason);
     }
 }
 
@@ -104,6 +118,7 @@ impl Live {
             traffic: Traffic::default(),
             wake_at: None,
             lobby: Vec::new(),
+            figures: Figures::default(),
             stage: Stage::Open(Box::new(round)),
         }
     }
@@ -118,17 +133,11 @@ impl Live {
         }
         if let Some(bytes) = store.value(ENDED)? {
             let ended: Ended = decode(&bytes)?;
-            return Ok(Some(Self::after(
-                Traffic::default(),
-                Stage::Ended(Box::new(ended)),
-            )));
+            return Ok(Some(Self::after(Stage::Ended(Box::new(ended)))));
         }
         if let Some(bytes) = store.value(CLOSING)? {
             let ending: Ending = decode(&bytes)?;
-            return Ok(Some(Self::after(
-                ending.traffic,
-                Stage::Closing(Box::new(ending)),
-            )));
+            return Ok(Some(Self::after(Stage::Closing(Box::new(ending)))));
         }
         let Some(bytes) = store.value(OPEN)? else {
             return Ok(None);
@@ -139,15 +148,17 @@ impl Live {
             traffic: open.traffic,
             wake_at: open.wake_at,
             lobby: open.lobby,
+            figures: open.figures,
             stage: Stage::Open(Box::new(round)),
         }))
     }
 
-    const fn after(traffic: Traffic, stage: Stage) -> Self {
+    fn after(stage: Stage) -> Self {
         Self {
-            traffic,
+            traffic: Traffic::default(),
             wake_at: None,
             lobby: Vec::new(),
+            figures: Figures::default(),
             stage,
         }
     }
@@ -183,6 +194,7 @@ impl Live {
             traffic: self.traffic,
             wake_at: self.wake_at,
             lobby: self.lobby.clone(),
+            figures: self.figures.clone(),
             state: &state,
         };
         store.atomically(|| {
@@ -210,8 +222,15 @@ impl Live {
             }
             store.put(CLOSING, &wire::encode(&ending))
         })?;
-        self.wake_at = None;
-        self.stage = Stage::Closing(Box::new(ending));
+        // Connections and counts of the open round are over in memory, too.
+        *self = Self::after(Stage::Closing(Box::new(ending)));
+        Ok(())
+    }
+
+    /// Stores what has changed of what is still to be done.
+    pub(super) fn still(&mut self, store: &Store, ending: &Ending) -> Result<(), EdgeError> {
+        store.put(CLOSING, &wire::encode(ending))?;
+        self.stage = Stage::Closing(Box::new(ending.clone()));
         Ok(())
     }
 
@@ -251,9 +270,10 @@ pub(super) fn results(store: &Store) -> Result<(Vec<u32>, Vec<f32>), EdgeError> 
     Ok((sum, mean.into_iter().map(f32::from_bits).collect()))
 }
 
-/// The state and, around it, two counters, a time, two lengths, and at most 49 connections of up to
-/// 8 bytes as varints: 5 x 10 + 392, rounded up.
-const OPEN_MAX_BYTES: usize = limits::ROUND_STATE + 512;
+/// The state and, around it, two counters, a time, two lengths, at most 49 connections of up to 8
+/// bytes as varints, and the figures, at most 21 refusals of 6 bytes and 5 durations of 11:
+/// 5 x 10 + 392 + 126 + 55 + 20, rounded up.
+const OPEN_MAX_BYTES: usize = limits::ROUND_STATE + 1024;
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EdgeError> {
     wire::decode(bytes, 2 * limits::SMALL_STATUS).map_err(fault)

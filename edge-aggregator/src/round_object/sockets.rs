@@ -2,10 +2,10 @@
 //! sleeps, with the connection's number as tag (to find the socket) and attachment (to name it).
 
 use choir_shared::ids::ConnectionId;
-use choir_shared::messages::AggregatorMessage;
+use choir_shared::messages::{AggregatorMessage, ClientMessage};
 use choir_shared::reject::RejectCode;
 use choir_shared::round::Event;
-use choir_shared::wire;
+use choir_shared::wire::{self, limits};
 use worker::{Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair};
 
 use super::RoundObject;
@@ -87,12 +87,28 @@ impl RoundObject {
     ) -> Result<(), EdgeError> {
         let from = connection_of(socket)?;
         let WebSocketIncomingMessage::Binary(bytes) = message else {
-            return Err(RejectCode::Malformed.into());
+            return Err(self.refuse_unread(RejectCode::Malformed));
         };
+        if self.hears_farewell_soon(&bytes)? {
+            return Ok(());
+        }
         self.happen(bytes.len(), |round, now| {
             round.handle_message(from, &bytes, now)
         })
         .await
+    }
+}
+
+impl RoundObject {
+    /// Whether this is from a client of a round whose result is being published: what it says changes
+    /// nothing any more, and this socket too is told how the round ended.
+    fn hears_farewell_soon(&self, bytes: &[u8]) -> Result<bool, EdgeError> {
+        let closing = self.read(|live| matches!(live.stage, Stage::Closing(_)))?;
+        let joins = matches!(
+            wire::decode(bytes, limits::CLIENT_MESSAGE),
+            Err(_) | Ok(ClientMessage::Join { .. })
+        );
+        Ok(closing && !joins)
     }
 }
 

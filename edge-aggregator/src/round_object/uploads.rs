@@ -19,14 +19,24 @@ impl RoundObject {
             _ => Err(live.refusal()),
         })??;
         let length = match declared_length(&request, limit) {
-            Err(EdgeError::TooLarge) => return Err(RejectCode::TooLarge.into()),
+            Err(EdgeError::TooLarge) => return Err(self.refuse_unread(RejectCode::TooLarge)),
             other => other?,
         };
         let _held = Held::new(length)?;
-        let bytes = request.bytes().await.map_err(|_| RejectCode::Truncated)?;
+        let Ok(bytes) = request.bytes().await else {
+            return Err(self.refuse_unread(RejectCode::Truncated));
+        };
         self.happen(bytes.len(), |round, now| round.handle_upload(&bytes, now))
             .await?;
         Ok(Response::empty()?)
+    }
+
+    /// Refuses what the round itself never sees.
+    pub(super) fn refuse_unread(&self, code: RejectCode) -> EdgeError {
+        if let Some(live) = self.live.borrow_mut().as_mut() {
+            live.figures.refused(code);
+        }
+        code.into()
     }
 }
 

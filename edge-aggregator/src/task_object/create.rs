@@ -29,7 +29,12 @@ pub async fn create(request: Request, env: &Env) -> Result<Response, EdgeError> 
         require_floats(env, head, head_values(&request.config), "frozen_head").await?;
     }
     let stub = internal::task(env, request.task_id)?;
-    internal::post(&stub, internal::CREATE, &wire::encode(&request)).await
+    let answer = internal::post(&stub, internal::CREATE, &wire::encode(&request)).await?;
+    if answer.status_code() == 200 {
+        // A call that fails here is repeated by the operator, and finds the task already there.
+        internal::ask::<()>(&internal::site(env)?, internal::LIST, &request.task_id).await?;
+    }
+    Ok(answer)
 }
 
 /// A classifier's weight, `[dim, labels]`, and bias, `[labels]`.
