@@ -13,9 +13,10 @@ export const ORIGIN = "https://page.example";
 
 const patience = () => AbortSignal.timeout(10_000);
 
-export async function startWorker({ persist } = {}) {
+// `change` gets the options of Miniflare and gives back others.
+export async function startWorker({ persist, metricsToken, change = (usual) => usual } = {}) {
   const miniflare = new Miniflare({
-    ...options({ worker: WORKER, persist, operatorSecret: SECRET, allowedOrigins: ORIGIN }),
+    ...change(options({ worker: WORKER, persist, operatorSecret: SECRET, metricsToken, allowedOrigins: ORIGIN })),
     handleRuntimeStdio: (out, err) => (out.resume(), err.resume()),
   });
   const url = await miniflare.ready;
@@ -50,6 +51,8 @@ export async function startWorker({ persist } = {}) {
       if (status !== 200) throw new Error(`object refused with ${status}`);
       return digest;
     },
+    // What is kept under OBJECTS, behind the worker's back.
+    bucket: () => miniflare.getR2Bucket("OBJECTS"),
     close: () => miniflare.dispose(),
   };
 }

@@ -187,11 +187,13 @@ test("a task names its successor", async () => {
   assert.equal(hex((await statusOf(task)).successor), hex(next.taskId));
 });
 
-test("only pages of listed origins get an answer they can read", async () => {
+test("pages of listed origins get answers; others read only that they are not listed", async () => {
   const listed = await worker.call("/health", { headers: { origin: ORIGIN } });
   assert.deepEqual([listed.status, listed.headers.get("access-control-allow-origin")], [200, ORIGIN]);
-  const stranger = await worker.call("/health", { headers: { origin: "https://stranger.example" } });
-  assert.deepEqual([stranger.status, stranger.headers.get("access-control-allow-origin")], [403, null]);
+  const stranger = await worker.call("/v1/site", { headers: { origin: "https://stranger.example" } });
+  assert.deepEqual([stranger.status, stranger.text], [403, "origin-not-allowed"]);
+  assert.equal(stranger.headers.get("access-control-allow-origin"), "*");
+  assert.equal(stranger.headers.get("cross-origin-resource-policy"), "cross-origin");
   const preflight = await worker.call("/v1/tasks", { method: "OPTIONS", headers: { origin: ORIGIN } });
   assert.equal(preflight.status, 204);
   assert.match(preflight.headers.get("access-control-allow-methods"), /POST/);
