@@ -5,15 +5,11 @@
 // DIR of --wasm holds one folder per module as wasm-bindgen wrote it (protocol, wgsl, cpu, and
 // burn where it was built). With --observe the protocol module of tests is taken, which can show
 // a client's plain vector; without it no trace of that is in the site.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { cpSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { build, transform } from "esbuild";
-
-const HERE = dirname(fileURLToPath(import.meta.url));
-const MODULES = ["protocol", "wgsl", "cpu", "burn"];
-const REQUIRED = ["protocol", "wgsl", "cpu"];
+import { buildOperator } from "./operator/build.mjs";
+import { bundlePage, bundleThread, copyModules, WEB } from "./tools/bundle.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -26,53 +22,18 @@ if (!values.wasm || !values.out) {
   console.error("usage: node build.mjs --wasm DIR --out DIR [--observe]");
   process.exit(2);
 }
-const wasm = resolve(values.wasm);
 const out = resolve(values.out);
+const { observe } = values;
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
-await bundleScripts();
-for (const module of MODULES) await copyModule(module);
-cpSync(join(HERE, "demo/static"), out, { recursive: true });
-cpSync(join(HERE, "demo/sample"), join(out, "sample"), { recursive: true });
+const modules = await copyModules(resolve(values.wasm), out, { observe });
+await bundleThread(out, { observe });
+await bundlePage(out, "page", "demo/src/main.ts", modules, { observe });
+await buildOperator(out);
+cpSync(join(WEB, "demo/static"), out, { recursive: true });
+cpSync(join(WEB, "demo/sample"), join(out, "sample"), { recursive: true });
 report();
-
-async function bundleScripts() {
-  await build({
-    entryPoints: {
-      page: join(HERE, "demo/src/main.ts"),
-      thread: join(HERE, "packages/sdk/src/thread.ts"),
-    },
-    outdir: out,
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: "es2022",
-    legalComments: "linked",
-    define: { OBSERVE: String(values.observe) },
-    logLevel: "warning",
-  });
-}
-
-/** One module: its script minified as `module.js`, its wasm as `module.wasm`. */
-async function copyModule(module) {
-  const name = module === "protocol" && values.observe ? "protocol-observe" : module;
-  const from = join(wasm, name);
-  if (!existsSync(from)) {
-    if (REQUIRED.includes(module)) throw new Error(`the wasm module ${name} is not built`);
-    return;
-  }
-  const to = join(out, "wasm", module);
-  mkdirSync(to, { recursive: true });
-  for (const file of readdirSync(from)) {
-    const source = join(from, file);
-    if (file.endsWith(".wasm")) cpSync(source, join(to, "module.wasm"));
-    else if (file.endsWith(".js")) {
-      const { code } = await transform(readFileSync(source, "utf8"), { minify: true, format: "esm" });
-      writeFileSync(join(to, "module.js"), code);
-    } else if (file === "snippets") cpSync(source, join(to, file), { recursive: true });
-  }
-}
 
 function report() {
   const files = [];

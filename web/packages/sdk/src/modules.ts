@@ -3,6 +3,9 @@
  * when it is first needed, so an engine that is not used is never downloaded.
  */
 
+import { ChoirError } from "./errors.ts";
+import type { ModuleTable } from "./files.ts";
+import { fetchChecked } from "./files.ts";
 import type { Policy } from "./policy.ts";
 
 /** A task and where it stands, decoded by the protocol module. Digests and ids are hex. */
@@ -27,6 +30,10 @@ export interface TaskStatus {
   readonly successor: string | null;
   readonly cohortSize: number;
   readonly minCohort: number;
+  /** Standard deviation of the noise over the clip norm; 0 is none. */
+  readonly noiseMultiplier: number;
+  /** Of the task's configuration, hex. */
+  readonly taskDigest: string;
   /** The task's configuration as wire bytes, for `Trainer.open`. */
   readonly config: Uint8Array;
 }
@@ -87,6 +94,8 @@ export interface ProtocolModule {
   };
   readonly StreamHash: new () => StreamHash;
   subtract(after: Float32Array, before: Float32Array): Float32Array;
+  /** Of so many participations under noise, at `delta`; `undefined` where nothing bounds it. */
+  epsilon(noiseMultiplier: number, participations: number, delta: number): number | undefined;
 }
 
 /** A model on a device: what the engine modules export. */
@@ -98,6 +107,10 @@ export interface EngineTrainer {
   setAdapter(flat: Float32Array): void;
   adapter(): Promise<Float32Array>;
   setExamples(tokens: Uint32Array, starts: Uint32Array, labels: Uint32Array, seed: bigint): void;
+  /** The optimizer's first moments, then its second moments. */
+  optimizer(): Promise<Float32Array>;
+  /** Goes on behind so many steps on the examples set just before. */
+  resume(adapter: Float32Array, moments: Float32Array, steps: number): void;
   step(): Promise<{ readonly step: number; readonly loss: number; readonly milliseconds: number }>;
   /** On all of these examples as one batch; the adapter stays as it is. */
   gradient(
@@ -124,16 +137,16 @@ export interface EngineModule {
 
 export type ModuleName = "protocol" | "wgsl" | "cpu" | "burn";
 
-/** What wasm-bindgen writes: the script's default export loads the wasm beside it. */
+/** What wasm-bindgen writes: the script's default export compiles the wasm that it is given. */
 interface WasmScript {
-  default(wasm: { readonly module_or_path: string }): Promise<unknown>;
+  default(wasm: { readonly module_or_path: Response }): Promise<unknown>;
 }
 
-/** Loads each module once, from `base/<name>/`. */
+/** Loads each module once, and only where its files are those that were built. */
 export class Modules {
   readonly #loaded = new Map<ModuleName, Promise<unknown>>();
 
-  constructor(readonly base: string) {}
+  constructor(readonly table: ModuleTable) {}
 
   protocol(): Promise<ProtocolModule> {
     return this.#load("protocol") as Promise<ProtocolModule>;
@@ -153,9 +166,12 @@ export class Modules {
   }
 
   async #fetch(name: ModuleName): Promise<unknown> {
-    const folder = `${this.base}${name}/`;
-    const module = (await import(`${folder}module.js`)) as WasmScript;
-    await module.default({ module_or_path: `${folder}module.wasm` });
+    const files = this.table[name];
+    if (files === undefined) throw new ChoirError("missing-file", `this build of Choir has no module "${name}"`);
+    const { script, wasm } = files;
+    await fetchChecked(script);
+    const module = (await import(/* @vite-ignore */ script.url)) as WasmScript;
+    await module.default({ module_or_path: await fetchChecked(wasm) });
     return module;
   }
 }

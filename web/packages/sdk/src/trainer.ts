@@ -4,7 +4,7 @@
  */
 
 import type { Args, CallName, Message, Request, Result } from "./calls.ts";
-import { ChoirError } from "./errors.ts";
+import { asChoirError, ChoirError } from "./errors.ts";
 import type { ChoirEvent } from "./events.ts";
 
 /** Trains a tab's own examples and takes its part in the rounds of a task. */
@@ -19,16 +19,32 @@ interface Pending {
   reject(error: ChoirError): void;
 }
 
+/** A browser gives no reason for a thread that cannot be loaded. */
+const NO_THREAD =
+  "the training thread could not be started: thread.js of the @choir/sdk package must lie beside the page's script " +
+  "(or where the option `thread` says), and the page's policy must allow it by `worker-src 'self'`";
+
 /** A trainer in a dedicated Web Worker: the training thread. */
 export class ThreadTrainer implements Trainer {
-  readonly #worker: Worker;
+  readonly #worker: Promise<Worker | null>;
   readonly #pending = new Map<number, Pending>();
   #nextId = 0;
   #closed: ChoirError | null = null;
 
-  constructor(thread: string | URL, onEvent: (event: ChoirEvent) => void) {
-    this.#worker = new Worker(thread, { type: "module", name: "training thread" });
-    this.#worker.onmessage = ({ data }: MessageEvent<Message>) => {
+  /** Calls wait until the thread has started. */
+  constructor(starting: Promise<Worker>, onEvent: (event: ChoirEvent) => void) {
+    this.#worker = starting.then(
+      (worker) => this.#started(worker, onEvent),
+      (thrown: unknown) => this.#fail(asChoirError(thrown)),
+    );
+  }
+
+  #started(worker: Worker, onEvent: (event: ChoirEvent) => void): Worker | null {
+    if (this.#closed !== null) {
+      worker.terminate();
+      return null;
+    }
+    worker.onmessage = ({ data }: MessageEvent<Message>) => {
       switch (data.kind) {
         case "event":
           return onEvent(data.event);
@@ -40,9 +56,10 @@ export class ThreadTrainer implements Trainer {
           data satisfies never;
       }
     };
-    this.#worker.onerror = (event) => {
-      this.#fail(new ChoirError("internal", event.message || "the training thread did not start"));
+    worker.onerror = (event) => {
+      this.#fail(event.message ? new ChoirError("internal", event.message) : new ChoirError("missing-file", NO_THREAD));
     };
+    return worker;
   }
 
   call<N extends CallName>(name: N, args: Args<N>): Promise<Result<N>> {
@@ -51,7 +68,7 @@ export class ThreadTrainer implements Trainer {
     const request = { id, call: name, args } as unknown as Request;
     return new Promise<Result<N>>((resolve, reject) => {
       this.#pending.set(id, { resolve: resolve as Pending["resolve"], reject });
-      this.#worker.postMessage(request);
+      void this.#worker.then((worker) => worker?.postMessage(request));
     });
   }
 
@@ -59,12 +76,13 @@ export class ThreadTrainer implements Trainer {
     this.#fail(new ChoirError("closed", "the session was closed"));
   }
 
-  #fail(error: ChoirError): void {
-    if (this.#closed !== null) return;
+  #fail(error: ChoirError): null {
+    if (this.#closed !== null) return null;
     this.#closed = error;
-    this.#worker.terminate();
+    void this.#worker.then((worker) => worker?.terminate());
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
+    return null;
   }
 
   #settle(id: number): Pending | undefined {
