@@ -39,7 +39,7 @@ export class TextTokenizer {
     const ids: number[] = [];
     let truncated = 0;
     for (const [index, text] of texts.entries()) {
-      const row = this.#tokenizer.encode(text).ids;
+      const row = this.#tokenizer.encode(asTheCrateReads(text)).ids;
       if (row.length > this.maxLength) {
         truncated += 1;
         ids.push(...row.slice(0, this.maxLength - 1), row[row.length - 1] as number);
@@ -62,4 +62,18 @@ export class TextTokenizer {
     });
     return { ...packed, labels: Uint32Array.from(indices) };
   }
+}
+
+/** Chinese characters beyond the first plane, as the crate `tokenizers` knows them. */
+const FAR_CHINESE = /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
+
+/**
+ * Changes the two things that the package would read otherwise than the crate `tokenizers`, by which
+ * the model's own ids were made: the crate makes a word of each Chinese character of any plane,
+ * where the package looks at UTF-16 units and so at the first plane only; and the crate lowers every
+ * sigma to σ, where JavaScript writes ς at the end of a word. What is left are a few hundred marks,
+ * signs and controls of rare scripts that Unicode named after the crate's tables were made.
+ */
+function asTheCrateReads(text: string): string {
+  return text.replace(FAR_CHINESE, " $& ").replaceAll("Σ", "σ");
 }
