@@ -40,7 +40,9 @@ async function run(trainer: ScriptedTrainer, policy: Policy, used = 0): Promise<
   let counted = used;
   const uploadCount = { used: () => counted, add: () => void (counted += 1) };
   const examples = [{ text: "a", label: "b" }];
-  const session = new Session(trainer, new EventStream(), { task: "one", engine: "cpu", policy, uploadCount, examples });
+  const receipt = () => Promise.reject(new Error("nobody asks for it"));
+  const setup = { task: "one", engine: "cpu", policy, uploadCount, examples, receipt } as const;
+  const session = new Session(trainer, new EventStream(), setup);
   const events: ChoirEvent[] = [];
   for await (const event of session) events.push(event);
   return { events, counted };

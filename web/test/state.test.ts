@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ChoirEvent } from "../packages/sdk/src/events.ts";
+import { entryOf } from "../packages/sdk/src/receipt.ts";
 import { readSettings } from "../demo/src/settings.ts";
 import { FIRST_STATE, fold } from "../demo/src/state.ts";
 
 const foldAll = (events: readonly ChoirEvent[]) => events.reduce(fold, FIRST_STATE);
-const training = (version: number): ChoirEvent => ({ kind: "training", version, steps: 2 });
+const training = (version: number, from = 0): ChoirEvent => ({ kind: "training", version, steps: 2, from });
 const step = (number: number, loss: number): ChoirEvent => ({ kind: "step", step: number, steps: 2, loss, milliseconds: 5 });
 
 test("training anew from a version starts its curve anew and keeps the others", () => {
@@ -18,6 +19,17 @@ test("training anew from a version starts its curve anew and keeps the others", 
   ]);
 });
 
+test("training behind a checkpoint keeps the curve up to it", () => {
+  const { losses } = foldAll([training(0), step(1, 3), step(2, 2), training(0, 1), step(2, 1.9)]);
+  assert.deepEqual(
+    losses.map(({ step, loss }) => [step, loss]),
+    [
+      [1, 3],
+      [2, 1.9],
+    ],
+  );
+});
+
 test("the lobby is shown until the round ends", () => {
   const lobby: ChoirEvent = { kind: "lobby", joined: 3, cohortSize: 4, minCohort: 3 };
   assert.deepEqual(foldAll([lobby]).lobby, { joined: 3, cohortSize: 4, minCohort: 3 });
@@ -25,7 +37,8 @@ test("the lobby is shown until the round ends", () => {
 });
 
 test("all that left the tab stays in the log", () => {
-  const sent: ChoirEvent = { kind: "sent", at: 1, what: "masked update", bytes: 10, masked: true };
+  const entry = entryOf({ kind: "upload", what: "masked update", method: "POST", url: "https://edge.example/x" }, 1, "visitor", () => "");
+  const sent: ChoirEvent = { kind: "sent", at: 1, what: "masked update", bytes: 10, masked: true, entry };
   assert.equal(foldAll([sent, sent, { kind: "stopped", reason: "left", code: null, message: "" }]).sent.length, 2);
 });
 

@@ -1,6 +1,8 @@
 /** The edge aggregator's routes, with the bytes that they cost. */
 
-import { ChoirError } from "./errors.ts";
+import { asChoirError, ChoirError } from "./errors.ts";
+import type { Recorder, RoundFacts } from "./receipt.ts";
+import { notAnAggregator, refusal, unreachable } from "./remedies.ts";
 
 /** Payload bytes of one round of one tab. */
 export class ByteMeter {
@@ -22,6 +24,8 @@ export class Aggregator {
   constructor(
     base: string,
     readonly meter: ByteMeter,
+    /** Told of everything before it is sent. */
+    readonly recorder: Recorder,
   ) {
     this.#base = base.replace(/\/$/, "");
   }
@@ -41,28 +45,41 @@ export class Aggregator {
     return `${this.#base}/v1/objects/${digest}`;
   }
 
+  /** Asks for an object; the browser keeps no copy beside the one that this SDK keeps. */
+  fetchObject(digest: string): Promise<Response> {
+    return this.#ask(this.objectUrl(digest));
+  }
+
   /** Opens the socket of a round. */
-  socket(task: string, round: string): WebSocket {
-    const url = new URL(`${this.#base}/v1/tasks/${task}/rounds/${round}/socket`);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  async socket(task: string, round: RoundFacts): Promise<WebSocket> {
+    const url = this.socketUrl(task, round.round);
+    await this.recorder.note({ kind: "socket open", what: "request", method: "GET", url, round });
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     return socket;
+  }
+
+  /** Where the socket of a round is. */
+  socketUrl(task: string, round: string): URL {
+    const url = new URL(`${this.#base}/v1/tasks/${task}/rounds/${round}/socket`);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url;
   }
 
   /**
    * Uploads a masked vector. Only a request that got no answer is sent again, and it is the same
    * request: the aggregator takes a client's vector once.
    */
-  async upload(task: string, round: string, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
-    const url = `${this.#base}/v1/tasks/${task}/rounds/${round}/upload`;
-    const response = await retried(() =>
-      fetch(url, {
+  async upload(task: string, round: RoundFacts, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
+    const url = `${this.#base}/v1/tasks/${task}/rounds/${round.round}/upload`;
+    const response = await retried(async () => {
+      await this.recorder.note({ kind: "upload", what: "masked update", method: "POST", url, body, round, masked: true });
+      return fetch(url, {
         method: "POST",
         headers: { "content-type": "application/octet-stream" },
         body: body as Uint8Array<ArrayBuffer>,
-      }),
-    );
+      });
+    });
     const answer = new Uint8Array(await response.arrayBuffer());
     this.meter.up += body.length;
     this.meter.down += answer.length;
@@ -70,11 +87,21 @@ export class Aggregator {
   }
 
   async #get(path: string): Promise<Uint8Array> {
-    const response = await retried(() => fetch(this.#base + path, { cache: "no-store" }));
-    if (!response.ok) throw new ChoirError("network", `the aggregator answered ${response.status} to ${path}`);
+    const parties = { aggregator: this.#base, page: location.origin };
+    const response = await retried(() => this.#ask(this.#base + path)).catch((thrown: unknown) => {
+      throw unreachable(parties, asChoirError(thrown).message);
+    });
+    if (!response.ok) throw refusal(parties, path, response.status, await response.text());
+    const type = response.headers.get("content-type") ?? "";
+    if (type.startsWith("text/")) throw notAnAggregator(parties, `its answer to ${path} is ${type}`);
     const body = new Uint8Array(await response.arrayBuffer());
     this.meter.down += body.length;
     return body;
+  }
+
+  async #ask(url: string): Promise<Response> {
+    await this.recorder.note({ kind: "request", what: "request", method: "GET", url });
+    return fetch(url, { cache: "no-store" });
   }
 }
 
@@ -96,5 +123,5 @@ export async function retried(request: () => Promise<Response>): Promise<Respons
       failure = thrown instanceof Error ? thrown.message : String(thrown);
     }
   }
-  throw new ChoirError("network", `the aggregator cannot be reached: ${failure}`);
+  throw new ChoirError("network", `the aggregator gave no answer: ${failure}`);
 }

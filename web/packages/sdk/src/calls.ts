@@ -6,6 +6,7 @@
 import type { ChoirErrorCode } from "./errors.ts";
 import type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, RoundReport, TaskSummary } from "./events.ts";
 import type { Example } from "./examples.ts";
+import type { ModuleTable } from "./files.ts";
 import type { HeldOutOptions } from "./held_out.ts";
 import type { Policy } from "./policy.ts";
 
@@ -13,8 +14,16 @@ import type { Policy } from "./policy.ts";
 export interface Origin {
   /** The edge aggregator's address. */
   readonly aggregator: string;
-  /** The folder of the wasm modules, with a slash at its end. */
-  readonly modules: string;
+  /** Where the wasm modules are, and what their files must contain. */
+  readonly modules: ModuleTable;
+}
+
+/** What a session leaves in this browser. */
+export interface Keeping {
+  /** The name under which the receipt lists what it sends. */
+  readonly by: string;
+  /** Whether it writes checkpoints and the ledger; the receipt is always written. */
+  readonly records: boolean;
 }
 
 export interface OpenArgs {
@@ -23,8 +32,16 @@ export interface OpenArgs {
   readonly policy: Policy;
   readonly examples: readonly Example[];
   readonly heldOut: HeldOutOptions;
-  /** Orders the examples; drawn at random where the page gives none. */
-  readonly seed: number;
+  /** Orders the examples; where the page gives none, a checkpoint's or a random one. */
+  readonly seed: number | null;
+  /** Whether the examples are kept beside a checkpoint. */
+  readonly keepExamples: boolean;
+}
+
+export interface PredictArgs {
+  readonly task: string;
+  readonly engine: EngineWish;
+  readonly texts: readonly string[];
 }
 
 export type TrainReport =
@@ -49,12 +66,13 @@ export interface Classification {
 }
 
 export type Calls = {
-  describe: { args: { readonly origin: Origin; readonly task: string | null }; result: TaskSummary | null };
+  describe: { args: { readonly origin: Origin; readonly task: string | null; readonly keeping: Keeping }; result: TaskSummary | null };
   open: { args: OpenArgs; result: EngineReport };
   train: { args: Record<never, never>; result: TrainReport };
   contribute: { args: Record<never, never>; result: Contribution };
   evaluate: { args: Record<never, never>; result: Evaluation | null };
   classify: { args: { readonly texts: readonly string[] }; result: readonly Classification[] };
+  predict: { args: PredictArgs; result: readonly Classification[] };
   useEngine: { args: { readonly engine: EngineKind }; result: null };
   leave: { args: Record<never, never>; result: null };
 };

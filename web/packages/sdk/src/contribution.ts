@@ -9,17 +9,20 @@ import type { Contribution } from "./calls.ts";
 import { asChoirError } from "./errors.ts";
 import type { ChoirEvent } from "./events.ts";
 import type { Effect, ParticipationHandle, Receipt } from "./modules.ts";
+import type { RoundFacts } from "./receipt.ts";
 
 /** What a round needs of its surroundings. */
 export interface RoundContext {
   readonly aggregator: Aggregator;
   readonly task: string;
-  readonly round: string;
+  readonly round: RoundFacts;
   readonly version: number;
   readonly participation: ParticipationHandle;
   readonly msPerStep: number | null;
   readonly signal: AbortSignal;
   readonly emit: (event: ChoirEvent) => void;
+  /** Done before the masked update leaves the tab. */
+  readonly beforeUpload: () => Promise<void>;
 }
 
 /** `again`: nothing was joined; the same update may join another round of the same version. */
@@ -62,7 +65,7 @@ class RoundDrive {
 
   async run(): Promise<RoundOutcome> {
     if (this.#context.signal.aborted) return this.#left("the visitor left", "visitor");
-    this.#connect();
+    await this.#connect();
     for (;;) {
       const outcome = await this.#take(await this.#next());
       if (outcome !== null) return outcome;
@@ -102,7 +105,7 @@ class RoundDrive {
       return this.#apply(participation.reconnected());
     }
     this.#started = true;
-    emit({ kind: "joining", round, version });
+    emit({ kind: "joining", round: round.round, version });
     return this.#apply(participation.start());
   }
 
@@ -118,7 +121,7 @@ class RoundDrive {
       if (outcome !== null) return outcome;
     }
     await jitteredWait(Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempts));
-    this.#connect();
+    await this.#connect();
     return null;
   }
 
@@ -134,7 +137,7 @@ class RoundDrive {
     const { emit } = this.#context;
     switch (effect.kind) {
       case "send":
-        this.#send(effect.bytes);
+        await this.#send(effect.bytes);
         return null;
       case "upload":
         return this.#upload(effect.bytes);
@@ -169,22 +172,25 @@ class RoundDrive {
     }
   }
 
-  #send(bytes: Uint8Array): void {
-    const { aggregator, emit } = this.#context;
+  async #send(bytes: Uint8Array): Promise<void> {
+    const { aggregator, task, round } = this.#context;
+    const socket = this.#socket;
     // A frame lost with its socket is made good by the Resume after the next `open`.
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(bytes as Uint8Array<ArrayBuffer>);
-    aggregator.meter.up += bytes.length;
+    if (socket?.readyState !== WebSocket.OPEN) return;
     const what = this.#framesSent === 0 ? "join" : "protocol message";
     this.#framesSent += 1;
-    emit({ kind: "sent", at: Date.now(), what, bytes: bytes.length, masked: false });
+    const url = aggregator.socketUrl(task, round.round);
+    await aggregator.recorder.note({ kind: "socket message", what, method: "GET", url, body: bytes, round });
+    if (socket.readyState !== WebSocket.OPEN) return;
+    socket.send(bytes as Uint8Array<ArrayBuffer>);
+    aggregator.meter.up += bytes.length;
   }
 
   async #upload(bytes: Uint8Array): Promise<RoundOutcome | null> {
-    const { aggregator, task, round, participation, emit } = this.#context;
-    emit({ kind: "sent", at: Date.now(), what: "masked update", bytes: bytes.length, masked: true });
-    this.#uploaded = true;
+    const { aggregator, task, round, participation } = this.#context;
     try {
+      await this.#context.beforeUpload();
+      this.#uploaded = true;
       const answer = await aggregator.upload(task, round, bytes);
       return await this.#apply(participation.uploaded(answer.status, answer.body));
     } catch (thrown) {
@@ -195,15 +201,15 @@ class RoundDrive {
   #published(receipt: Receipt): Contribution {
     const { round, aggregator, msPerStep } = this.#context;
     const { up: bytesUp, down: bytesDown } = aggregator.meter;
-    return { outcome: "published", report: { round, ...receipt, bytesUp, bytesDown, msPerStep } };
+    return { outcome: "published", report: { round: round.round, ...receipt, bytesUp, bytesDown, msPerStep } };
   }
 
   #left(reason: string, by: "visitor" | "round" = "round"): Contribution {
     return { outcome: "left", by, reason, uploaded: this.#uploaded };
   }
 
-  #connect(): void {
-    const socket = this.#context.aggregator.socket(this.#context.task, this.#context.round);
+  async #connect(): Promise<void> {
+    const socket = await this.#context.aggregator.socket(this.#context.task, this.#context.round);
     this.#socket = socket;
     socket.onopen = () => this.#push({ kind: "open" });
     socket.onmessage = ({ data }: MessageEvent<unknown>) => {

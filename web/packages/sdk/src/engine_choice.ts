@@ -78,7 +78,10 @@ async function usableModule(modules: Modules, engine: EngineKind): Promise<Usabl
   try {
     return { module: await modules.engine(MODULE_OF[engine]), adapter: found.adapter };
   } catch (thrown) {
-    return { absent: `the engine's module could not be loaded: ${asChoirError(thrown).message}` };
+    const { code, message } = asChoirError(thrown);
+    // A file that somebody changed is no reason to go on with another.
+    if (code === "changed-file") throw thrown;
+    return { absent: `the engine's module could not be loaded: ${message}` };
   }
 }
 

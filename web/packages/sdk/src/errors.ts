@@ -15,6 +15,9 @@ export type ChoirErrorCode =
   | "no-examples"
   | "policy"
   | "closed"
+  | "origin-refused"
+  | "missing-file"
+  | "changed-file"
   | "internal";
 
 const CODES: ReadonlySet<string> = new Set<ChoirErrorCode>([
@@ -31,6 +34,9 @@ const CODES: ReadonlySet<string> = new Set<ChoirErrorCode>([
   "no-examples",
   "policy",
   "closed",
+  "origin-refused",
+  "missing-file",
+  "changed-file",
   "internal",
 ]);
 

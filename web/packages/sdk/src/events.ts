@@ -1,6 +1,7 @@
 /** Everything that a session tells its page, as one union to switch on. */
 
 import type { ChoirErrorCode } from "./errors.ts";
+import type { ReceiptEntry } from "./receipt.ts";
 
 /** The engines that a page can ask for. */
 export type EngineKind = "webgpu" | "cpu" | "burn";
@@ -17,6 +18,9 @@ export interface EngineReport {
   /** Why it is not the engine that was asked for, or how it was chosen. */
   readonly reason: string | null;
 }
+
+/** What a sending is for. */
+export type SentWhat = "join" | "protocol message" | "masked update" | "request";
 
 /** Counted and measured in one round of one tab. */
 export interface RoundReport {
@@ -87,7 +91,22 @@ export type ChoirEvent =
       readonly maxLength: number;
     }
   | ({ readonly kind: "evaluated" } & Evaluation)
-  | { readonly kind: "training"; readonly version: number; readonly steps: number }
+  | {
+      readonly kind: "training";
+      readonly version: number;
+      readonly steps: number;
+      /** Steps that a checkpoint has taken already. */
+      readonly from: number;
+    }
+  | {
+      /** `refused`: something of the training that it is of has changed, see `reason`; it is deleted. */
+      readonly kind: "checkpoint";
+      readonly state: "written" | "resumed" | "refused";
+      readonly version: number;
+      readonly step: number;
+      readonly steps: number;
+      readonly reason: string | null;
+    }
   | {
       readonly kind: "step";
       readonly step: number;
@@ -108,9 +127,11 @@ export type ChoirEvent =
       readonly kind: "sent";
       /** Milliseconds since 1970. */
       readonly at: number;
-      readonly what: "join" | "protocol message" | "masked update" | "request";
+      readonly what: SentWhat;
       readonly bytes: number;
       readonly masked: boolean;
+      /** As the receipt has it. */
+      readonly entry: ReceiptEntry;
     }
   | { readonly kind: "connection"; readonly state: "lost" | "back" }
   | { readonly kind: "retrain"; readonly reason: string }

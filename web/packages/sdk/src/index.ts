@@ -4,15 +4,19 @@
  */
 
 export type { Classification } from "./calls.ts";
+export type { UnfinishedTraining } from "./checkpoint_files.ts";
 export { createChoir } from "./choir.ts";
-export type { Choir, ChoirOptions } from "./choir.ts";
+export type { Choir, ChoirOptions, PredictOptions } from "./choir.ts";
 export { asChoirError, ChoirError } from "./errors.ts";
 export type { ChoirErrorCode } from "./errors.ts";
-export type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, RoundReport, StopReason, TaskSummary } from "./events.ts";
+export type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, RoundReport, SentWhat, StopReason, TaskSummary } from "./events.ts";
 export { parseExamples } from "./examples.ts";
 export type { Example, ParsedExamples, RefusedLine } from "./examples.ts";
 export { DEFAULT_HELD_OUT, shuffle } from "./held_out.ts";
 export type { HeldOutOptions } from "./held_out.ts";
+export type { Participation, TaskLedger } from "./ledger.ts";
 export { browserUploadCount, DEFAULT_POLICY, DEMO_POLICY } from "./policy.ts";
 export type { Policy, UploadCount } from "./policy.ts";
+export type { PrivacyReceipt, ReceiptEntry, SendingKind } from "./receipt.ts";
+export { sentence } from "./sentence.ts";
 export type { JoinOptions, Session } from "./session.ts";

@@ -1,5 +1,6 @@
 /** The local steps of a round: from the global adapter to the tab's own. */
 
+import type { Checkpoint } from "./checkpoint.ts";
 import { ChoirError } from "./errors.ts";
 import type { ChoirEvent } from "./events.ts";
 import type { Lock } from "./lock.ts";
@@ -16,14 +17,27 @@ export interface LocalSteps {
   readonly emit: (event: ChoirEvent) => void;
   /** Asked before each step. */
   readonly goOn: () => boolean;
+  /** Where to go on, `null` for the start. */
+  readonly resume: Checkpoint | null;
+  /** Called after each step, with its number. */
+  readonly afterStep: (step: number) => Promise<void>;
+}
+
+/** What the steps have led to. */
+export interface StepsTaken {
+  readonly after: Float32Array;
+  readonly msPerStep: number | null;
 }
 
 /** Trains and returns the adapter afterwards. Between steps the thread hears its messages. */
-export async function runLocalSteps(work: LocalSteps): Promise<{ after: Float32Array; msPerStep: number | null }> {
-  const { trainer, examples, steps, lock, emit } = work;
-  await lock.run(() => trainer.setExamples(examples.tokens, examples.starts, examples.labels, work.seed));
+export async function runLocalSteps(work: LocalSteps): Promise<StepsTaken> {
+  const { trainer, examples, steps, lock, emit, resume } = work;
+  await lock.run(() => {
+    trainer.setExamples(examples.tokens, examples.starts, examples.labels, work.seed);
+    if (resume !== null) trainer.resume(resume.adapter, resume.moments, resume.step);
+  });
   const times: number[] = [];
-  for (let step = 0; step < steps; step += 1) {
+  for (let step = resume?.step ?? 0; step < steps; step += 1) {
     await messagesHeard();
     if (!work.goOn()) throw new ChoirError("closed", "training was interrupted");
     const { loss, milliseconds } = await lock.run(() => trainer.step());
@@ -32,6 +46,7 @@ export async function runLocalSteps(work: LocalSteps): Promise<{ after: Float32A
     }
     times.push(milliseconds);
     emit({ kind: "step", step: step + 1, steps, loss, milliseconds });
+    await work.afterStep(step + 1);
   }
   return { after: await lock.run(() => trainer.adapter()), msPerStep: median(times) };
 }

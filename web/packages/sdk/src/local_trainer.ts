@@ -3,30 +3,25 @@
  * the finished update and takes it through a round. The update never leaves this object unmasked.
  */
 
-import { Aggregator, ByteMeter, jitteredWait } from "./aggregator.ts";
-import type { Args, CallName, Classification, Contribution, OpenArgs, Origin, Result, TrainReport } from "./calls.ts";
+import { ByteMeter, jitteredWait } from "./aggregator.ts";
+import type { Args, CallName, Calls, Classification, Contribution, OpenArgs, PredictArgs, Result, TrainReport } from "./calls.ts";
+import type { TrainingKey } from "./checkpoint.ts";
+import { digestExamples } from "./checkpoint.ts";
 import { contribute } from "./contribution.ts";
 import { asChoirError, ChoirError } from "./errors.ts";
 import type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, TaskSummary } from "./events.ts";
 import { splitHeldOut } from "./held_out.ts";
-import { runLocalSteps } from "./local_steps.ts";
+import type { Home } from "./home.ts";
+import { openHome } from "./home.ts";
 import { Lock } from "./lock.ts";
 import { asFloats, Model, progressOf } from "./model.ts";
-import { Modules } from "./modules.ts";
-import type { ProtocolModule, TaskStatus } from "./modules.ts";
-import { ObjectStore } from "./objects.ts";
+import type { TaskStatus } from "./modules.ts";
 import { observe } from "./observe.ts";
-import type { Policy } from "./policy.ts";
+import { classifyTexts, Predictor } from "./predictor.ts";
+import { runResumableSteps } from "./resumable.ts";
+import { checkPolicy, factsOf, summary } from "./task_view.ts";
 import type { Labelled } from "./tokens.ts";
 import type { Trainer } from "./trainer.ts";
-
-/** What `describe` sets up. */
-interface Home {
-  readonly modules: Modules;
-  readonly protocol: ProtocolModule;
-  readonly aggregator: Aggregator;
-  readonly objects: ObjectStore;
-}
 
 /** What `open` sets up. */
 interface Work {
@@ -35,6 +30,9 @@ interface Work {
   readonly labels: readonly string[];
   readonly training: Labelled;
   readonly heldOut: Labelled;
+  readonly seed: number;
+  /** Of the examples as they were given. */
+  readonly examplesDigest: string;
   model: Model;
   /** The version whose adapter the engine started from. */
   version: number;
@@ -62,6 +60,7 @@ export class LocalTrainer implements Trainer {
   #home: Home | null = null;
   #work: Work | null = null;
   #held: HeldUpdate | null = null;
+  #predictor: Predictor | null = null;
   /** Told once, however long it takes. */
   #waitingFor: string | null = null;
 
@@ -81,33 +80,21 @@ export class LocalTrainer implements Trainer {
   }
 
   readonly #calls: { [N in CallName]: (args: Args<N>) => Promise<Result<N>> } = {
-    describe: ({ origin, task }) => this.#describe(origin, task),
+    describe: (args) => this.#describe(args),
     open: (args) => this.#open(args),
     train: () => this.#train(this.#opened()),
     contribute: () => this.#contribute(this.#opened()),
     evaluate: () => this.#evaluateNewest(this.#opened()),
     classify: ({ texts }) => this.#classify(this.#opened(), texts),
+    predict: (args) => this.#predict(args),
     useEngine: ({ engine }) => this.#useEngine(this.#opened(), engine),
     leave: () => this.#leave(),
   };
 
-  async #describe(origin: Origin, task: string | null): Promise<TaskSummary | null> {
-    const home = await this.#settle(origin);
+  async #describe({ origin, task, keeping }: Calls["describe"]["args"]): Promise<TaskSummary | null> {
+    const home = (this.#home ??= await openHome(origin, keeping, this.#meter, this.#emit));
     const chosen = task ?? home.protocol.decodeSiteStatus(await home.aggregator.site()).task;
     return chosen === null ? null : summary(chosen, await this.#status(chosen));
-  }
-
-  async #settle(origin: Origin): Promise<Home> {
-    if (this.#home !== null) return this.#home;
-    const modules = new Modules(origin.modules);
-    const protocol = await modules.protocol();
-    const aggregator = new Aggregator(origin.aggregator, this.#meter);
-    const objects = new ObjectStore(
-      (digest) => aggregator.objectUrl(digest),
-      () => new protocol.StreamHash(),
-    );
-    this.#home = { modules, protocol, aggregator, objects };
-    return this.#home;
   }
 
   async #open(args: OpenArgs): Promise<EngineReport> {
@@ -116,7 +103,11 @@ export class LocalTrainer implements Trainer {
     this.close();
     this.#emit({ kind: "task", ...summary(args.task, status) });
     const model = await this.#openModel(status, args.engine, null);
-    const split = splitHeldOut(args.examples, args.heldOut, args.seed);
+    const { protocol } = this.#at();
+    const examplesDigest = digestExamples(args.examples, () => new protocol.StreamHash());
+    const earlier = await this.#seedOfCheckpoint(args.task, examplesDigest);
+    const seed = args.seed ?? earlier ?? randomSeed();
+    const split = splitHeldOut(args.examples, args.heldOut, seed);
     if (split.training.length === 0) throw new ChoirError("no-examples", "there is nothing to train on");
     const labelled = (examples: typeof split.training): Labelled =>
       model.tokenizer.label(examples, status.labels);
@@ -128,6 +119,8 @@ export class LocalTrainer implements Trainer {
       labels: status.labels,
       training,
       heldOut,
+      seed,
+      examplesDigest,
       model,
       version: status.version,
       evaluation: null,
@@ -143,6 +136,14 @@ export class LocalTrainer implements Trainer {
     return model.report;
   }
 
+  /** Claims the task's checkpoints. The order in which these examples were trained on before a reload, if they were. */
+  async #seedOfCheckpoint(task: string, examplesDigest: string): Promise<number | null> {
+    const { checkpoints } = this.#at();
+    if (checkpoints === null || !(await checkpoints.claim(task))) return null;
+    const key = (await checkpoints.newest())?.key;
+    return key?.examples === examplesDigest ? key.seed : null;
+  }
+
   async #train(work: Work): Promise<TrainReport> {
     this.#held = null;
     this.#waitingFor = null;
@@ -150,7 +151,10 @@ export class LocalTrainer implements Trainer {
     const status = await this.#runningStatus(work);
     return this.#onSomeEngine(work, status, async () => {
       const before = await this.#startFrom(work, status);
-      if (status.roundsLeft === 0) return { outcome: "finished", successor: status.successor };
+      if (status.roundsLeft === 0) {
+        await this.#at().checkpoints?.drop();
+        return { outcome: "finished", successor: status.successor };
+      }
       return this.#trainFrom(work, status, before);
     });
   }
@@ -190,7 +194,7 @@ export class LocalTrainer implements Trainer {
     const exampleCount = work.training.labels.length;
     const { version } = status;
     if (status.payload === "centroids") {
-      this.#emit({ kind: "training", version, steps: 0 });
+      this.#emit({ kind: "training", version, steps: 0, from: 0 });
       const values = await this.#lock.run(() => {
         const { trainer } = work.model;
         trainer.setExamples(work.training.tokens, work.training.starts, work.training.labels, 0n);
@@ -198,12 +202,17 @@ export class LocalTrainer implements Trainer {
       });
       this.#held = { values, version, exampleCount, msPerStep: null };
     } else {
-      this.#emit({ kind: "training", version, steps: status.localSteps });
-      const { after, msPerStep } = await runLocalSteps({
+      const { task, heldOut, examples, keepExamples } = work.args;
+      const { taskDigest, adapter } = status;
+      const key: TrainingKey = { task, taskDigest, version, adapter, examples: work.examplesDigest, heldOut, seed: work.seed };
+      const { after, msPerStep } = await runResumableSteps({
+        key,
+        files: this.#at().checkpoints,
+        keep: keepExamples ? examples : null,
         trainer: work.model.trainer,
         examples: work.training,
         steps: status.localSteps,
-        seed: BigInt(work.args.seed) * 65_536n + BigInt(version),
+        seed: BigInt(work.seed) * 65_536n + BigInt(version),
         lock: this.#lock,
         emit: this.#emit,
         goOn: () => !work.abort.signal.aborted && work.wantedEngine === null,
@@ -235,7 +244,7 @@ export class LocalTrainer implements Trainer {
     const held = this.#held;
     if (held === null) throw new ChoirError("internal", "there is no update to contribute");
     this.#held = null;
-    const { aggregator, protocol } = this.#at();
+    const { aggregator, protocol, receipt, ledger, checkpoints } = this.#at();
     const { task, policy } = work.args;
     for (;;) {
       const bytes = await aggregator.task(task);
@@ -246,11 +255,21 @@ export class LocalTrainer implements Trainer {
       if (status.running && status.round !== null) {
         const participation = protocol.Participation.join(bytes, task, policy, held.values, held.exampleCount);
         if (OBSERVE) observe(status.round, participation, { values: held.values, examples: work.training }, this.#emit);
-        const { round, version } = status;
+        const { version, name, cohortSize, noiseMultiplier } = status;
+        const round = factsOf(status.round, status);
+        const beforeUpload = async () => {
+          // An update that leaves the tab is never made again out of a checkpoint.
+          await checkpoints?.drop();
+          await ledger?.begin({ round: round.round, task, name, version, cohortSize, noiseMultiplier });
+        };
         const { signal } = work.abort;
         const { msPerStep } = held;
         const emit = this.#emit;
-        const outcome = await contribute({ aggregator, task, round, version, participation, msPerStep, signal, emit });
+        const outcome = await contribute({ aggregator, task, round, version, participation, msPerStep, signal, emit, beforeUpload });
+        if (outcome.outcome === "published") {
+          await receipt.settle(round.round, outcome.report.clients);
+          await ledger?.published(round.round, outcome.report.clients);
+        }
         if (outcome.outcome !== "again") return outcome;
       } else if (status.roundsLeft === 0) {
         return { outcome: "retrain", reason: "the task has no round left" };
@@ -272,16 +291,15 @@ export class LocalTrainer implements Trainer {
   }
 
   async #classify(work: Work, texts: readonly string[]): Promise<Classification[]> {
-    return this.#lock.run(async () => {
-      const { tokens, starts } = work.model.tokenizer.pack(texts);
-      const all = await work.model.trainer.classify(tokens, starts);
-      const width = work.labels.length;
-      return texts.map((text, row) => {
-        const labels = work.labels.map((label, column) => ({ label, probability: all[row * width + column] ?? 0 }));
-        labels.sort((one, other) => other.probability - one.probability);
-        return { text, version: work.version, labels };
-      });
-    });
+    return this.#lock.run(() => classifyTexts(work.model, work.labels, work.version, texts));
+  }
+
+  async #predict({ task, engine, texts }: PredictArgs): Promise<Classification[]> {
+    const { modules, objects } = this.#at();
+    const status = (task: string) => this.#status(task);
+    this.#predictor ??= new Predictor({ modules, objects, status, emit: this.#emit });
+    const predictor = this.#predictor;
+    return this.#lock.run(() => predictor.predict(task, engine, texts));
   }
 
   async #useEngine(work: Work, engine: EngineKind): Promise<null> {
@@ -291,6 +309,7 @@ export class LocalTrainer implements Trainer {
 
   async #leave(): Promise<null> {
     this.#work?.abort.abort();
+    await this.#home?.checkpoints?.drop();
     return null;
   }
 
@@ -333,16 +352,6 @@ export class LocalTrainer implements Trainer {
   }
 }
 
-/** Said before anything is loaded; the protocol module checks the whole policy again before it joins. */
-function checkPolicy({ minCohort }: TaskStatus, policy: Policy): void {
-  if (minCohort >= policy.minCohort) return;
-  const reason = `this page joins cohorts of ${policy.minCohort} or more, and the task's may have ${minCohort}`;
-  throw new ChoirError("policy", reason);
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
 }
-
-function summary(task: string, status: TaskStatus): TaskSummary {
-  const { name, payload, labels, maxLength, version, roundsLeft, running } = status;
-  const { cohortSize, minCohort, localSteps, weightsBytes } = status;
-  return { task, name, payload, labels, maxLength, version, roundsLeft, running, cohortSize, minCohort, localSteps, weightsBytes };
-}
-

@@ -4,18 +4,24 @@
  */
 
 import { retried } from "./aggregator.ts";
+import type { NewHash } from "./checkpoint.ts";
 import { ChoirError } from "./errors.ts";
-import type { StreamHash } from "./modules.ts";
 
 const CACHE_NAME = "choir-objects-1";
 
 /** Told as bytes come in. */
 export type Progress = (loaded: number, total: number | null, cached: boolean) => void;
 
+/** Where objects come from. */
+export interface ObjectSource {
+  objectUrl(digest: string): string;
+  fetchObject(digest: string): Promise<Response>;
+}
+
 export class ObjectStore {
   constructor(
-    readonly urlOf: (digest: string) => string,
-    readonly newHash: () => StreamHash,
+    readonly source: ObjectSource,
+    readonly newHash: NewHash,
   ) {}
 
   /**
@@ -24,7 +30,7 @@ export class ObjectStore {
    */
   async stream(digest: string, sink: (chunk: Uint8Array) => void, progress: Progress): Promise<number> {
     const cache = await openCache();
-    const url = this.urlOf(digest);
+    const url = this.source.objectUrl(digest);
     const kept = await cache?.match(url);
     if (kept?.body != null) {
       const read = await this.#read(kept, (chunk) => sink(chunk), progress, true);
@@ -32,7 +38,7 @@ export class ObjectStore {
       await cache?.delete(url);
       throw new ChoirError("digest-mismatch", "a file in this browser's cache was damaged and is removed");
     }
-    const response = await retried(() => fetch(url));
+    const response = await retried(() => this.source.fetchObject(digest));
     if (!response.ok || response.body === null) {
       throw new ChoirError("network", `the aggregator has no object ${digest} (status ${response.status})`);
     }

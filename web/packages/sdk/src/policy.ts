@@ -29,7 +29,7 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
 /** For demonstrations: cohorts this small protect nobody from the others in them. */
 export const DEMO_POLICY: Policy = Object.freeze({
   minCohort: 3,
-  corruptPermille: 0,
+  corruptPermille: 100,
   noiseMultiplier: 0,
   clip: 0,
   uploads: 65_535,
@@ -41,10 +41,13 @@ export interface UploadCount {
   add(task: string): void;
 }
 
+/** What the keys of upload counts start with. */
+export const UPLOAD_COUNT_PREFIX = "choir/uploads/";
+
 /** Kept in `localStorage`, so that a reload does not start anew; in memory where that is denied. */
 export function browserUploadCount(): UploadCount {
   const memory = new Map<string, number>();
-  const key = (task: string) => `choir/uploads/${task}`;
+  const key = (task: string) => UPLOAD_COUNT_PREFIX + task;
   return {
     used(task) {
       let stored = 0;

@@ -12,6 +12,7 @@ import type { Example } from "./examples.ts";
 import type { HeldOutOptions } from "./held_out.ts";
 import { DEFAULT_HELD_OUT } from "./held_out.ts";
 import type { Policy, UploadCount } from "./policy.ts";
+import type { PrivacyReceipt } from "./receipt.ts";
 import type { Trainer } from "./trainer.ts";
 
 export interface JoinOptions {
@@ -26,6 +27,11 @@ export interface JoinOptions {
   readonly engine?: EngineWish;
   /** Orders the examples; random if not given. */
   readonly seed?: number;
+  /**
+   * Keeps the examples in this browser while a training is unfinished, so that a reload can go on
+   * without them being given again. Off if not given: ask the visitor.
+   */
+  readonly keepExamples?: boolean;
 }
 
 export interface SessionSetup extends JoinOptions {
@@ -33,6 +39,8 @@ export interface SessionSetup extends JoinOptions {
   readonly engine: EngineWish;
   readonly policy: Policy;
   readonly uploadCount: UploadCount;
+  /** What has left this browser, as the choir knows it. */
+  readonly receipt: () => Promise<PrivacyReceipt>;
 }
 
 const STOP_OF: Partial<Record<ChoirErrorCode, StopReason>> = {
@@ -69,12 +77,17 @@ export class Session implements AsyncIterable<ChoirEvent> {
     return result;
   }
 
-  /** Changes the engine; a round in training starts anew on it. */
+  /** What has left this browser for Choir: sizes and digests, never content. */
+  receipt(): Promise<PrivacyReceipt> {
+    return this.#setup.receipt();
+  }
+
+  /** Changes the engine; a round in training goes on from its last checkpoint. */
   async useEngine(engine: EngineKind): Promise<void> {
     await this.#trainer.call("useEngine", { engine });
   }
 
-  /** Leaves the round, if one is on, and ends the session. */
+  /** Leaves the round, if one is on, deletes its checkpoint, and ends the session. */
   leave(): void {
     void this.#trainer.call("leave", {}).catch(() => undefined);
   }
@@ -99,8 +112,8 @@ export class Session implements AsyncIterable<ChoirEvent> {
   }
 
   async #open(): Promise<void> {
-    const { engine, policy, examples, heldOut = DEFAULT_HELD_OUT, seed = randomSeed() } = this.#setup;
-    await this.#trainer.call("open", { task: this.#task, engine, policy, examples, heldOut, seed });
+    const { engine, policy, examples, heldOut = DEFAULT_HELD_OUT, seed = null, keepExamples = false } = this.#setup;
+    await this.#trainer.call("open", { task: this.#task, engine, policy, examples, heldOut, seed, keepExamples });
   }
 
   /** One training and, if it went well, one round. False ends the session. */
@@ -158,8 +171,4 @@ export class Session implements AsyncIterable<ChoirEvent> {
     this.#events.push({ kind: "stopped", reason, code, message });
     this.#events.end();
   }
-}
-
-function randomSeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
 }
