@@ -5,6 +5,7 @@ import { asChoirError, createChoir, DEFAULT_POLICY } from "@choir/sdk";
 import { DataInput } from "./data_input.ts";
 import { byId, make, percent, setText } from "./dom.ts";
 import { exposeProbe } from "./probe.ts";
+import { PrivacyCard } from "./privacy.ts";
 import { readSettings } from "./settings.ts";
 import type { DemoState } from "./state.ts";
 import { FIRST_STATE, fold } from "./state.ts";
@@ -19,19 +20,27 @@ const options = {
 
 let state: DemoState = FIRST_STATE;
 let session: Session | null = null;
+/** Whether anything was ever asked of the aggregator. */
+let hasAsked = false;
 const events: ChoirEvent[] = [];
 
 const consent = byId("consent", HTMLInputElement);
+const refuse = byId("refuse", HTMLButtonElement);
+const keep = byId("keep", HTMLInputElement);
 const start = byId("start", HTMLButtonElement);
 const engine = byId("engine", HTMLSelectElement);
 const data = new DataInput(() => update({ refusedLines: data.refused }));
 const visitors = new SimulatedVisitors(options);
 let choir = createChoir({ ...options, engine: settings.engine });
+const privacy = new PrivacyCard(() => choir);
 
 exposeProbe(() => state, events);
 sayPolicy();
 chooseEngine(settings.engine);
 consent.addEventListener("change", () => void ask());
+refuse.addEventListener("click", sayNo);
+byId("go-on", HTMLButtonElement).addEventListener("click", () => void goOn());
+byId("forget", HTMLButtonElement).addEventListener("click", () => void forget());
 byId("sample", HTMLButtonElement).addEventListener("click", () => void useSample());
 byId("data-form", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
@@ -45,9 +54,61 @@ byId("try-form", HTMLFormElement).addEventListener("submit", (event) => {
   void classify();
 });
 show();
+void showUnfinished();
+
+/** The visitor said no: what may have begun ends, and nothing more is loaded. */
+function sayNo(): void {
+  consent.checked = false;
+  choir.close();
+  choir = createChoir({ ...options, engine: settings.engine });
+  update({ stage: "refused", task: null, problem: null });
+  byId("labels", HTMLElement).hidden = true;
+}
+
+/** Says what a reload has interrupted. This is read from the browser and asks nobody. */
+async function showUnfinished(): Promise<void> {
+  const found = await choir.unfinished();
+  byId("unfinished", HTMLElement).hidden = found === null || state.stage !== "reading";
+  if (found === null) return;
+  const { step, steps, examples } = found;
+  const next = examples === null ? " Give the same examples again, and it goes on from there." : "";
+  setText(byId("unfinished-line", HTMLElement), `A training was interrupted after step ${step} of ${steps}.${next}`);
+}
+
+/** Opts in, and goes on with the examples that were kept, if they were. */
+async function goOn(): Promise<void> {
+  const found = await choir.unfinished();
+  consent.checked = true;
+  await ask();
+  if (found === null || found.examples === null || state.task?.task !== found.task) return;
+  keep.checked = true;
+  data.setText(asCsv(found.examples));
+  await begin();
+}
+
+/** Leaves, and deletes everything that is kept in this browser. */
+async function forget(): Promise<void> {
+  const note = byId("forget-note", HTMLElement);
+  session = null;
+  visitors.close();
+  try {
+    await choir.forget();
+    setText(note, "Forgotten: nothing of Choir is left in this browser.");
+  } catch (thrown) {
+    setText(note, `${asChoirError(thrown).message}. Close the other tabs of this site and try again.`);
+  }
+  choir = createChoir({ ...options, engine: settings.engine });
+  consent.checked = false;
+  keep.checked = false;
+  byId("labels", HTMLElement).hidden = true;
+  update(FIRST_STATE);
+  data.setText("");
+  await privacy.refresh();
+}
 
 /** The visitor opted in: only now is anything asked of the aggregator. */
 async function ask(): Promise<void> {
+  byId("unfinished", HTMLElement).hidden = true;
   if (!consent.checked) {
     show();
     return;
@@ -56,19 +117,24 @@ async function ask(): Promise<void> {
     show();
     return;
   }
+  hasAsked = true;
   update({ stage: "asking", problem: null });
+  const asked = choir;
   try {
-    const task = await choir.describe();
+    const task = await asked.describe();
     if (task === null) throw new Error("This site has no task to take part in yet.");
+    if (asked !== choir) return;
     update({ stage: "ready", task });
     data.setLabels(task.labels);
     byId("visitor-count", HTMLInputElement).value = String(Math.max(1, task.cohortSize - 1));
   } catch (thrown) {
+    if (asked !== choir) return;
     consent.checked = false;
     choir.close();
     choir = createChoir({ ...options, engine: settings.engine });
     update({ stage: "reading", problem: asChoirError(thrown).message });
   }
+  privacy.changed();
 }
 
 async function useSample(): Promise<void> {
@@ -84,10 +150,15 @@ async function begin(): Promise<void> {
   update({ stage: "loading" });
   byId("training-title", HTMLElement).scrollIntoView({ block: "start" });
   const { heldOut, seed } = settings;
-  const join = { examples: data.examples, engine: engine.value as EngineWish, heldOut };
+  const join = { examples: data.examples, engine: engine.value as EngineWish, heldOut, keepExamples: keep.checked };
   try {
-    session = await choir.join(seed === null ? join : { ...join, seed });
-    for await (const event of session) take(event);
+    const joined = await choir.join(seed === null ? join : { ...join, seed });
+    session = joined;
+    for await (const event of joined) {
+      // Forgotten meanwhile.
+      if (session !== joined) return;
+      take(event);
+    }
   } catch (thrown) {
     const { code, message } = asChoirError(thrown);
     take({ kind: "stopped", reason: "failed", code, message });
@@ -111,6 +182,7 @@ function take(event: ChoirEvent): void {
   events.push(event);
   update(fold(state, event));
   if (event.kind === "step" || event.kind === "task") renderLosses(state);
+  if (event.kind === "sent" || event.kind === "round") privacy.changed();
 }
 
 async function switchEngine(): Promise<void> {
@@ -174,8 +246,12 @@ function show(): void {
   start.disabled = !canStart();
   setText(start, stage === "stopped" ? "Start again" : "Start training");
   byId("sample", HTMLButtonElement).disabled = !waiting || !consent.checked;
-  consent.disabled = stage !== "reading" && stage !== "ready";
-  engine.disabled = stage !== "reading" && !waiting;
+  const before = stage === "reading" || stage === "refused" || stage === "ready";
+  consent.disabled = !before;
+  refuse.disabled = !before && stage !== "asking";
+  keep.disabled = stage !== "reading" && !waiting;
+  setText(byId("refuse-note", HTMLElement), stage === "refused" ? refusal() : "");
+  engine.disabled = stage !== "reading" && stage !== "refused" && !waiting;
   setText(byId("start-note", HTMLElement), startNote());
   const line = byId("task-line", HTMLElement);
   line.classList.toggle("problem", problem !== null);
@@ -184,6 +260,11 @@ function show(): void {
   else if (task !== null) showTask(line);
   byId("try", HTMLButtonElement).disabled = state.examples === null;
   render(state);
+}
+
+function refusal(): string {
+  const loaded = hasAsked ? "Nothing more is loaded, and nothing was given." : "Nothing was loaded but this page, and nothing will be.";
+  return `${loaded} You can change your mind by the box above.`;
 }
 
 function showTask(line: HTMLElement): void {
@@ -197,7 +278,7 @@ function showTask(line: HTMLElement): void {
 }
 
 function startNote(): string {
-  if (state.stage !== "reading" && state.stage !== "ready") return "";
+  if (state.stage !== "reading" && state.stage !== "refused" && state.stage !== "ready") return "";
   if (!consent.checked) return "Opt in first: tick the box.";
   return data.examples.length === 0 ? "Add at least one example." : "";
 }

@@ -5,6 +5,7 @@ import type { ChoirEvent, Evaluation, RefusedLine, RoundReport, StopReason, Task
 /** Where the visitor stands. */
 export type Stage =
   | "reading"
+  | "refused"
   | "asking"
   | "ready"
   | "loading"
@@ -49,6 +50,7 @@ export interface DemoState {
   readonly history: readonly RoundReport[];
   readonly sent: readonly SentEntry[];
   readonly refusedLines: readonly RefusedLine[];
+  readonly checkpoint: { state: "written" | "resumed" | "refused"; version: number; step: number; steps: number } | null;
   readonly stopped: { reason: StopReason; message: string } | null;
 }
 
@@ -74,6 +76,7 @@ export const FIRST_STATE: DemoState = {
   history: [],
   sent: [],
   refusedLines: [],
+  checkpoint: null,
   stopped: null,
 };
 
@@ -96,14 +99,19 @@ export function fold(state: DemoState, event: ChoirEvent): DemoState {
     case "evaluated":
       return { ...state, evaluations: [...state.evaluations, event] };
     case "training": {
-      // Training anew from the same version (another engine, a burned update) starts its curve anew.
-      const losses = state.losses.filter((point) => point.version !== event.version);
+      // Training anew from the same version (a burned update) starts its curve anew; behind a
+      // checkpoint it goes on.
+      const losses = state.losses.filter((point) => point.version !== event.version || point.step <= event.from);
       return { ...state, stage: "training", version: event.version, losses, step: null, phase: "train", note: null, lobby: null };
     }
     case "step": {
       const { step, steps, loss, milliseconds } = event;
       const losses = [...state.losses, { version: state.version ?? 0, step, loss }];
       return { ...state, step: { step, steps, milliseconds }, losses };
+    }
+    case "checkpoint": {
+      const { state: found, version, step, steps } = event;
+      return { ...state, checkpoint: { state: found, version, step, steps } };
     }
     case "waiting":
       return { ...state, stage: "waiting", note: `Waiting for ${event.reason}.` };

@@ -11,13 +11,6 @@ const STEP_NAMES: Record<string, string> = {
   confirm: "The tabs confirm whose updates are in the sum.",
   unmask: "The masks of the sum are removed.",
 };
-const CONTENTS: Record<string, string> = {
-  join: "Public keys, made for this round",
-  "protocol message": "Sealed key shares, or a signature",
-  "masked update": "Your update",
-};
-/** The log shows the newest entries; the totals count all. */
-const LOG_ROWS = 60;
 
 /** Shows the state of the session. */
 export function render(state: DemoState): void {
@@ -43,12 +36,13 @@ export function renderLosses(state: DemoState): void {
 }
 
 function hasStarted({ stage }: DemoState): boolean {
-  return stage !== "reading" && stage !== "asking" && stage !== "ready";
+  return stage !== "reading" && stage !== "refused" && stage !== "asking" && stage !== "ready";
 }
 
 function statusLine(state: DemoState): string {
   switch (state.stage) {
     case "reading":
+    case "refused":
     case "asking":
     case "ready":
       return "";
@@ -173,27 +167,13 @@ function showHistory({ history }: DemoState): void {
   }
 }
 
-function showSent({ sent }: DemoState): void {
+function showSent({ sent, stage }: DemoState): void {
+  const requests = sent.filter((entry) => entry.what === "request").length;
   const masked = sent.filter((entry) => entry.masked);
   const total = (entries: typeof sent) => entries.reduce((sum, entry) => sum + entry.bytes, 0);
-  const line =
-    sent.length === 0
-      ? "Nothing yet."
-      : `${bytes(total(sent))} in all: ${masked.length} masked ${masked.length === 1 ? "update" : "updates"} (${bytes(total(masked))}), the rest keys, sealed shares and signatures. None of your text.`;
+  const updates = `${masked.length} masked ${masked.length === 1 ? "update" : "updates"} (${bytes(total(masked))})`;
+  const asked = `${requests} ${requests === 1 ? "request" : "requests"} for files and the state of the task, which carry nothing of yours`;
+  let line = `In this session ${bytes(total(sent))} have left this tab: ${updates}, the rest keys, sealed shares and signatures; and ${asked}. None of your text.`;
+  if (sent.length === 0) line = stage === "refused" ? "Nothing has left this tab." : "In this session nothing has left this tab yet.";
   setText(byId("sent-line", HTMLElement), line);
-  const table = byId("sent", HTMLTableElement);
-  const body = table.tBodies[0];
-  const known = Number(table.dataset["count"] ?? "0");
-  if (body === undefined || known === sent.length) return;
-  table.dataset["count"] = String(sent.length);
-  table.hidden = false;
-  for (const entry of sent.slice(known)) {
-    const row = make("tr");
-    const time = new Date(entry.at).toLocaleTimeString();
-    const what = make("td", CONTENTS[entry.what] ?? entry.what);
-    const masked = make("td", entry.masked ? "yes" : "nothing to mask", entry.masked ? "masked" : "");
-    row.append(make("td", time), what, make("td", entry.bytes.toLocaleString("en")), masked);
-    body.prepend(row);
-  }
-  while (body.rows.length > LOG_ROWS) body.deleteRow(-1);
 }

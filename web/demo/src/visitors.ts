@@ -26,7 +26,7 @@ export async function sampleShare(share: number, labels: readonly string[]): Pro
 /** A share as the text that a visitor could have typed. */
 export function asCsv(examples: readonly Example[]): string {
   const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
-  return ["text,label", ...examples.map(({ text, label }) => `${quoted(text)},${label}`)].join("\n");
+  return ["text,label", ...examples.map(({ text, label }) => `${quoted(text)},${quoted(label)}`)].join("\n");
 }
 
 /** Adds visitors and lists them; their numbers go on from those before. */
@@ -38,7 +38,13 @@ export class SimulatedVisitors {
   async add(count: number, labels: readonly string[], engine: EngineWish): Promise<void> {
     for (let added = 0; added < count; added += 1) {
       const number = this.#choirs.length + 1;
-      const choir = createChoir({ ...this.options, engine, uploadCount: UNCOUNTED });
+      const choir = createChoir({
+        ...this.options,
+        engine,
+        uploadCount: UNCOUNTED,
+        visitor: `simulated visitor ${number}`,
+        records: false,
+      });
       this.#choirs.push(choir);
       const state = this.#list(number);
       void this.#live(choir, number, labels, (text) => setText(state, text));
