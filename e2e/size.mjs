@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 
 const [site, tokenizer] = process.argv.slice(2);
-const ELSEWHERE = /^wasm\/(cpu|burn)\//;
+const ELSEWHERE = /^(wasm\/(cpu|burn)|operator)\//;
 
 function compressed(file) {
   const content = readFileSync(file);

@@ -30,6 +30,15 @@ export function launchBrowser({ headless = true, netLog } = {}) {
   return chromium.launch({ executablePath, headless, args });
 }
 
+/** Launches `CHROME` with an unpacked extension; its profile is kept in the folder `profile`. */
+export function launchWithExtension(extension, profile) {
+  const args = [...FLAGS, `--disable-extensions-except=${extension}`, `--load-extension=${extension}`];
+  if (process.env.GPU !== "real") args.push(SOFTWARE_ADAPTER);
+  const executablePath = process.env.CHROME || undefined;
+  const ignoreDefaultArgs = ["--disable-extensions"];
+  return chromium.launchPersistentContext(profile, { executablePath, headless: true, args, ignoreDefaultArgs });
+}
+
 /** What the page's WebGPU runs on, or why there is none. */
 export function webgpuAdapter(page) {
   return page.evaluate(async () => {

@@ -26,10 +26,10 @@ export class TabProxy {
   /** Holds the tab's upload or signature on its way. */
   gate = new Gate();
 
-  /** `record` names a file that gets every byte that leaves the tab. */
+  /** `record` names a file that gets every byte that leaves the tab, or is what gets them. */
   constructor(upstream, record) {
     this.#upstream = new URL(upstream);
-    this.#recording = new Recording(record);
+    this.#recording = record instanceof Recording ? record : new Recording(record);
     this.#server = http.createServer((request, response) => this.#request(request, response));
     this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on("connection", (socket) => this.#track(socket));
@@ -83,7 +83,7 @@ export class TabProxy {
   #forward(request, response, isUpload) {
     const { hostname, port } = this.#upstream;
     const { method, url, headers } = request;
-    const leaving = this.#recording.begin();
+    const leaving = this.#recording.begin(request);
     leaving.add(headOf(request));
     request.on("end", leaving.end);
     request.on("close", leaving.end);
@@ -120,7 +120,7 @@ export class TabProxy {
     if (this.#cut) return socket.destroy();
     const server = net.connect(Number(this.#upstream.port), this.#upstream.hostname);
     this.#track(server);
-    this.#recording.add(headOf(request));
+    this.#recording.add(headOf(request), request);
     const lines = [`${request.method} ${request.url} HTTP/1.1`];
     for (let i = 0; i < request.rawHeaders.length; i += 2) {
       // Without the compression extension a message can be read as it passes.
@@ -149,7 +149,7 @@ export class TabProxy {
       server.end();
       return;
     }
-    this.#recording.add(frame.payload);
+    this.#recording.add(frame.payload, frame);
     if (isMessage(frame) && frame.payload[1] === ACK) this.gate.pass("ack", () => server.write(frame.raw));
     else server.write(frame.raw);
     if (isShare && this.#closeAt === "after-share") {

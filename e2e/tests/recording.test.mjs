@@ -1,11 +1,13 @@
 // What a tab's proxy writes down is whole, and what it holds goes on when it is let go.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import http from "node:http";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { TabProxy } from "../lib/proxy.mjs";
+import { Witness } from "../lib/witness.mjs";
 
 async function upstream() {
   const bodies = [];
@@ -35,6 +37,23 @@ test("a body is written down in one piece with its address and headers", async (
   assert.match(recorded.toString("latin1"), /GET \/y\n/);
   server.close();
   rmSync(folder, { recursive: true });
+});
+
+test("a witness tells size and digest of each body, and of nothing where there is none", async () => {
+  const server = await upstream();
+  const witness = new Witness();
+  const proxy = new TabProxy(server.url, witness);
+  const address = await proxy.listen();
+  const body = Buffer.alloc(200_000, "masked ");
+  await fetch(`${address}/v1/upload`, { method: "POST", body });
+  await fetch(`${address}/v1/site?x=1`);
+  proxy.end();
+  const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+  assert.deepEqual(witness.sendings, [
+    { kind: "upload", request: "POST /v1/upload", bytes: body.length, sha256: sha256(body) },
+    { kind: "request", request: "GET /v1/site?x=1", bytes: 0, sha256: sha256("") },
+  ]);
+  server.close();
 });
 
 test("an upload that is held goes on when it is let go", async () => {
