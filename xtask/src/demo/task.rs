@@ -21,15 +21,7 @@ pub(crate) fn base_model(files: &ModelFiles) -> Outcome<BaseModel> {
         weights: Digest::of(&weights),
         weights_bytes: weights.len() as u64,
         tokenizer: Digest::of(&tokenizer),
-        shape: EncoderShape {
-            dim: 384,
-            layers: 6,
-            heads: 12,
-            intermediate: 1536,
-            vocabulary: 30_522,
-            positions: 512,
-            norm_eps: 1e-12,
-        },
+        shape: EncoderShape::ALL_MINI_LM_L6_V2,
     })
 }
 
@@ -153,7 +145,7 @@ impl Frame<'_> {
             cohort: CohortConfig {
                 cohort_size,
                 min_cohort: if people { 3 } else { cohort_size },
-                corrupt_permille: 0,
+                corrupt_permille: CORRUPT_PERMILLE,
                 drop_permille: if options.close_one { 500 } else { 250 },
             },
             deadlines: Deadlines {
@@ -184,6 +176,10 @@ pub(crate) fn fresh_id() -> Outcome<TaskId> {
 
 /// Visitors of an interactive demo that start a round at once; three start it after a while.
 const VISITORS: u16 = 4;
+/// One client in ten, rounded up, is assumed to work with the aggregator: one of a demo's few. Four
+/// tabs then need three for a quorum, as without that one, so that `--close-one` still gets its sum;
+/// three need all.
+const CORRUPT_PERMILLE: u16 = 100;
 /// Tokens of a text; the longest of Banking77 has 80 or so, one in a hundred more than this.
 const MAX_LENGTH: u16 = 48;
 /// 2^16 - 1 levels and weights of up to 512: 49 clients stay under 2^32.
@@ -193,3 +189,39 @@ const WEIGHT_MAX: u32 = 512;
 const ADAPTER_BOUND: f32 = 0.125;
 /// Coordinates of unit vectors and shares of examples lie within one.
 const CENTROID_BOUND: f32 = 1.0;
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, Options};
+    use choir_shared::secure_sum::{Parameters, corrupt_clients};
+    use choir_shared::task::{CohortConfig, workload};
+
+    fn cohort(tabs: usize, close_one: bool) -> CohortConfig {
+        let options = Options {
+            tabs,
+            close_one,
+            headless: true,
+            ..Options::default()
+        };
+        let frame = Frame {
+            options: &options,
+            base: workload::encoder().base,
+            labels: vec!["no".to_owned(), "yes".to_owned()],
+        };
+        frame.adapter_task().expect("a task").cohort
+    }
+
+    #[test]
+    fn every_demo_assumes_a_corrupt_tab_and_from_four_on_can_still_lose_one() {
+        for tabs in 3..=49 {
+            for close_one in [false, true] {
+                let cohort = cohort(tabs, close_one);
+                let (size, corrupt) = (cohort.min_cohort, cohort.corrupt_permille);
+                assert!(corrupt_clients(size, corrupt) >= 1, "{tabs} tabs");
+                let parameters = Parameters::complete_graph(size, corrupt).expect("a quorum");
+                assert!(parameters.can_unmask(size), "{tabs} tabs");
+                assert_eq!(parameters.can_unmask(size - 1), tabs >= 4, "{tabs} tabs");
+            }
+        }
+    }
+}
