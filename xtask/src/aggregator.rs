@@ -24,6 +24,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) state: &'a Path,
     /// The page that it serves.
     pub(crate) site: &'a Path,
+    /// Pages of other origins that may call it, separated by commas.
+    pub(crate) origins: &'a str,
 }
 
 impl Aggregator {
@@ -45,7 +47,15 @@ impl Aggregator {
             );
         }
         drop(process);
-        Self::start(paths, &Settings { port, state, site })
+        Self::start(
+            paths,
+            &Settings {
+                port,
+                state,
+                site,
+                origins: "",
+            },
+        )
     }
 
     /// Starts it and waits until it answers.
@@ -70,6 +80,7 @@ impl Aggregator {
             .arg(settings.site)
             .arg("--worker")
             .arg(paths.worker())
+            .args(["--allowed-origins", settings.origins])
             .env("OPERATOR_SECRET", &secret)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -8,11 +8,7 @@ use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
 use crate::progress::Step;
 use crate::{Files, build, program, setup};
-use choir_shared::ids::Digest;
-use choir_shared::task::{
-    AdapterConfig, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, LoraConfig, Optimizer,
-    Payload, Quantiser, Target, TaskConfig, Training,
-};
+use choir_shared::task::workload::{self, REFERENCE_LOSSES};
 use choir_shared::wire;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,20 +21,6 @@ const STEP_GFLOP: f64 = 22.416;
 const LEAST_RATE: f64 = 7.0;
 /// What the loss may differ from the reference's.
 const TOLERANCE: f64 = 1e-3;
-/// Losses before updates 0 to 10, by JAX on a CPU in f32.
-const REFERENCE: [f64; 11] = [
-    5.419_105_5,
-    4.861_203_7,
-    5.183_619,
-    4.750_783_4,
-    3.193_682_2,
-    3.394_614_5,
-    3.863_627_7,
-    3.681_120_4,
-    2.507_362_6,
-    3.106_188_3,
-    3.123_624_8,
-];
 
 #[derive(Deserialize)]
 struct Measured {
@@ -104,7 +86,7 @@ pub(crate) fn run(paths: &Paths, files: &Files) -> Outcome<()> {
 fn measure(paths: &Paths) -> Outcome<Measured> {
     let step = Step::start("training in Chromium");
     let config = paths.out.join("bench-encoder.task");
-    fs::write(&config, wire::encode(&task()?)).at(&config)?;
+    fs::write(&config, wire::encode(&workload::encoder())).at(&config)?;
     let mut script = Command::new("node");
     script
         .current_dir(paths.root.join("e2e"))
@@ -122,7 +104,8 @@ fn measure(paths: &Paths) -> Outcome<Measured> {
 
 fn summary(measured: &Measured) -> Outcome<Value> {
     for (engine, run) in [("wgsl", &measured.wgsl), ("cpu", &measured.cpu)] {
-        for (step, (found, expected)) in run.losses.iter().zip(REFERENCE).enumerate() {
+        for (step, (found, expected)) in run.losses.iter().zip(REFERENCE_LOSSES).enumerate() {
+            let expected = f64::from(expected);
             if (found - expected).abs() > TOLERANCE {
                 return Err(Failure::Check(format!(
                     "engine {engine}, step {step}: loss {found}, the reference has {expected}"
@@ -152,7 +135,7 @@ fn summary(measured: &Measured) -> Outcome<Value> {
         "floor_ms": floor_ms,
         "floor_ratio": floor_ms / webgpu.clock.median,
         "valid": measured.limits.rate >= LEAST_RATE,
-        "steps_checked": REFERENCE.len(),
+        "steps_checked": REFERENCE_LOSSES.len(),
         "cores": measured.cores,
     }))
 }
@@ -202,76 +185,4 @@ fn timing(run: &Run, measured: &Measured) -> Timing {
         clock: Spread::of(&clock),
         wall: Spread::of(walls),
     }
-}
-
-/// The workload's settings as a task, for the tab's API.
-fn task() -> Outcome<TaskConfig> {
-    let none = Digest([0; 32]);
-    let task = TaskConfig {
-        name: "workload encoder".to_owned(),
-        base: BaseModel {
-            weights: none,
-            weights_bytes: 0,
-            tokenizer: none,
-            shape: EncoderShape {
-                dim: 384,
-                layers: 6,
-                heads: 12,
-                intermediate: 1536,
-                vocabulary: 30_522,
-                positions: 512,
-                norm_eps: 1e-12,
-            },
-        },
-        labels: (0..77).map(|class| format!("class {class}")).collect(),
-        max_length: 64,
-        payload: Payload::Adapter(AdapterConfig {
-            lora: Some(LoraConfig {
-                rank: 8,
-                alpha: 16.0,
-                targets: vec![Target::Q, Target::V],
-            }),
-            soft_prompt: None,
-            head: true,
-        }),
-        frozen_head: None,
-        training: Training {
-            optimizer: Optimizer {
-                learning_rate: 1e-3,
-                beta1: 0.9,
-                beta2: 0.999,
-                eps: 1e-8,
-                weight_decay: 0.01,
-            },
-            batch_size: 8,
-            local_steps: 25,
-        },
-        quantiser: Quantiser {
-            levels: 65_535,
-            bound: 1.0,
-            weight_max: 512,
-        },
-        dp: Dp {
-            noise_multiplier: 0.0,
-            clip: 0.0,
-            honest: 0,
-        },
-        cohort: CohortConfig {
-            cohort_size: 3,
-            min_cohort: 3,
-            corrupt_permille: 0,
-            drop_permille: 0,
-        },
-        deadlines: Deadlines {
-            enroll_ms: 1,
-            share_keys_ms: 1,
-            collect_ms: 1,
-            confirm_ms: 1,
-            unmask_ms: 1,
-        },
-        seed: [0; 32],
-    };
-    task.check()
-        .map_err(|error| Failure::Data(error.to_string()))?;
-    Ok(task)
 }

@@ -1,7 +1,8 @@
-//! `cargo xtask build`: the wasm modules, the edge worker and the site, each only where its
-//! inputs changed.
+//! `cargo xtask build`: the wasm modules, the edge worker, the site, the SDK package and the
+//! extension, each only where its inputs changed.
 
 mod bindgen;
+mod sdk;
 mod site;
 mod wasm;
 mod worker;
@@ -57,5 +58,6 @@ pub(crate) fn run(paths: &Paths, observe: bool) -> Outcome<()> {
         wasm::build(paths, PROTOCOL_OBSERVE)?;
     }
     worker::build(paths)?;
-    site::build(paths, observe)
+    site::build(paths, observe)?;
+    sdk::build(paths)
 }

@@ -3,6 +3,8 @@
 mod dependencies;
 mod house;
 
+use crate::coverage;
+use crate::deploy;
 use crate::failure::Outcome;
 use crate::paths::Paths;
 use crate::program;
@@ -31,7 +33,7 @@ const LINTS: [(&str, &[&str]); 6] = [
             "-p",
             "choir-wasm-client",
             "--features",
-            "native,wgsl,protocol",
+            "native,wgsl,protocol,attack,sim",
             "--lib",
             "--bins",
         ],
@@ -83,6 +85,8 @@ pub(crate) fn run(paths: &Paths) -> Outcome<()> {
 pub(crate) fn each(paths: &Paths, mut on_end: impl FnMut(&str, Outcome<()>)) {
     on_end("house rules", house::check(paths));
     on_end("dependencies in use", dependencies::check(paths));
+    on_end("map of the field", coverage::check(paths));
+    on_end("deployment configuration", deploy::check(paths));
     let mut format = program::cargo(&paths.root);
     format.args(["fmt", "--all", "--", "--check", "-l"]);
     on_end("formatting", passes("formatting", &mut format));

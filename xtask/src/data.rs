@@ -4,7 +4,7 @@ mod csv;
 pub(crate) mod split;
 
 use crate::failure::{AtPath, Failure, Outcome};
-use crate::random::Stream;
+use choir_shared::sim::random::Stream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

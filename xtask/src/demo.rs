@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the whole path on this machine, for a person or by itself.
 
 mod ablation;
+mod doors;
 mod headless;
 mod interactive;
 pub(crate) mod options;
@@ -17,6 +18,7 @@ use crate::paths::Paths;
 use crate::{build, setup};
 use options::Options;
 
+pub(crate) use doors::DoorStage;
 pub(crate) use report::Report;
 pub(crate) use witnessed::Witnessed;
 

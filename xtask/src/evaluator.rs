@@ -162,6 +162,19 @@ impl Evaluator {
         }))
     }
 
+    /// Token ids of texts, cut to the task's length.
+    ///
+    /// # Errors
+    /// `Check` with what the evaluator says.
+    pub(crate) fn tokenize(&mut self, config: &Path, texts: &[&str]) -> Outcome<Vec<Vec<u32>>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            ids: Vec<Vec<u32>>,
+        }
+        let job = json!({ "kind": "tokenize", "task": config, "texts": texts });
+        self.ask::<Answer>(job).map(|answer| answer.ids)
+    }
+
     fn ask<T: DeserializeOwned>(&mut self, mut job: Value) -> Outcome<T> {
         job["model_dir"] = json!(self.model_dir);
         let broken =

@@ -4,11 +4,14 @@
 //! folder outside the checkout.
 
 mod aggregator;
+mod attack;
 mod bench;
 mod build;
 mod check;
+mod coverage;
 mod data;
 mod demo;
+mod deploy;
 mod driver;
 mod evaluator;
 mod failure;
@@ -17,11 +20,12 @@ mod operator;
 mod paths;
 mod program;
 mod progress;
-mod random;
 mod setup;
+mod sim;
 mod size;
 mod stamp;
 mod suite;
+mod task;
 
 use failure::{Failure, Outcome};
 use lexopt::{Arg, Parser};
@@ -35,6 +39,7 @@ const HELP: &str = "cargo xtask <command>
   build [--observe]          wasm modules, edge worker and site into target/choir
   demo                       set up, build, serve the page on this machine, stay until Ctrl-C
     --port P --no-open       another port; do not open the browser
+    --allowed-origins LIST   pages of other origins that may call it, separated by commas
     --headless               drive tabs of real Chromium, print a line per round, and end
       --tabs N --rounds R    4 and 4
       --data FILE|DIR        CSV, TSV or JSON lines, or a folder with train.csv and test.csv
@@ -53,7 +58,20 @@ const HELP: &str = "cargo xtask <command>
     --as-built               neither set up nor build: run what is there
     --observe                serve the test build that can show a client's plain vector
   test                       set up, check, and run every test there is
+  doors [NAME]               the end-to-end tests of the visitor, site, extension and edge doors
+  coverage [--json FILE] [--write]
+                             how much of the field works here; --write renews docs/algorithms.md
+  attack reconstruction      what a plain update gives away of a text, and what sums do
+    --data FILE|DIR          Banking77 in CHOIR_SHARED, else the sample data
+    --json FILE --svg FILE   results and picture
+  sim [CONFIG]               many clients on this machine: strategies, partitions, seeds as a file says
+                             (wasm-client/sims/banking77.toml; it needs CHOIR_SHARED)
+    --out DIR --resume       results and states; go on from those
+    --seed N --strategy NAME only these (again for more); --rounds N --until-round N --workers N
   check                      formatting, lints, types, house rules
+  deploy --check | --dry-run [--env dev|staging|production]
+                             is the edge worker's configuration sound; does wrangler take it
+                             (--as-built: neither set up nor build before)
   kat --in FILE --out FILE   every value of the protocol for given secrets
   size [--json FILE]         what a visitor downloads, compressed
   bench train --workload encoder [--json FILE]
@@ -78,7 +96,7 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
     let paths = Paths::find()?;
     match command.as_str() {
         "help" => {
-            println!("{HELP}");
+            println!("{HELP}{}", task::HELP);
             Ok(())
         }
         "setup" => {
@@ -95,6 +113,10 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
             nothing_more(&mut arguments)?;
             suite::run(&paths)
         }
+        "doors" => doors(&paths, &mut arguments),
+        "coverage" => coverage(&paths, &mut arguments),
+        "attack" => attack::run(&paths, &Files::read(&mut arguments)?),
+        "sim" => sim::Simulation::read(&mut arguments)?.run(&paths),
         "check" => {
             nothing_more(&mut arguments)?;
             check::run(&paths)
@@ -103,6 +125,8 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
             let files = Files::read(&mut arguments)?;
             kat::run(&files.need("in")?, &files.need("out")?)
         }
+        "deploy" => deploy::run(&paths, &mut arguments),
+        "task" => task::run(&paths, &mut arguments),
         "size" => size::run(&paths, Files::read(&mut arguments)?.get("json")),
         "bench" => bench::run(&paths, &Files::read(&mut arguments)?),
         other => Err(Failure::Usage(format!("there is no command `{other}`"))),
@@ -168,6 +192,28 @@ fn flag(arguments: &mut Parser, name: &str) -> Outcome<bool> {
         }
     }
     Ok(found)
+}
+
+fn coverage(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
+    let (mut json, mut write) = (None, false);
+    while let Some(argument) = arguments.next().map_err(usage)? {
+        match argument {
+            Arg::Long("json") => json = Some(arguments.value().map_err(usage)?.into()),
+            Arg::Long("write") => write = true,
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    coverage::run(paths, json, write)
+}
+
+fn doors(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
+    let name = match arguments.next().map_err(usage)? {
+        None => None,
+        Some(Arg::Value(name)) => Some(name.to_string_lossy().into_owned()),
+        Some(other) => return Err(usage(other.unexpected())),
+    };
+    nothing_more(arguments)?;
+    suite::doors::alone(paths, name.as_deref())
 }
 
 fn nothing_more(arguments: &mut Parser) -> Outcome<()> {

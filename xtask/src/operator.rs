@@ -35,6 +35,11 @@ impl Operator {
         &self.base
     }
 
+    /// What makes its operator.
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
     /// Its port.
     pub(crate) fn port(&self) -> Option<u16> {
         self.base.rsplit(':').next()?.parse().ok()

@@ -11,7 +11,7 @@ mod vulkan;
 mod wasm_target;
 
 pub(crate) use chromium::find as find_chromium;
-pub(crate) use model::{ModelFiles, files as model_files};
+pub(crate) use model::{ModelFiles, ensure as ensure_model, files as model_files};
 pub(crate) use vulkan::driver as vulkan_driver;
 
 use crate::failure::{Failure, Outcome};

@@ -2,7 +2,10 @@
 //! end.
 
 mod counts;
+pub(crate) mod doors;
 mod privacy;
+mod research;
+mod tokens;
 mod whole_path;
 
 use crate::failure::{Failure, Outcome};
@@ -30,7 +33,7 @@ const NATIVE: [(&str, &[&str]); 4] = [
             "-p",
             "choir-wasm-client",
             "--features",
-            "parity,native,protocol",
+            "parity,native,protocol,attack,sim",
         ],
     ),
 ];
@@ -68,7 +71,10 @@ pub(crate) fn run(paths: &Paths) -> Outcome<()> {
     if counts.check("wasm modules, edge worker and site", built) {
         whole_path::run(paths, &mut counts);
         privacy::run(paths, &mut counts);
+        doors::run(paths, &doors::ALL, &mut counts);
     }
+    tokens::run(paths, &mut counts);
+    research::run(paths, &mut counts);
     for (name, arguments) in NATIVE {
         cargo_tests(paths, name, arguments, &mut counts);
     }

@@ -2,7 +2,7 @@
 
 use super::{Example, by_label};
 use crate::failure::{Failure, Outcome};
-use crate::random::Stream;
+use choir_shared::sim::partition::{self, Partition};
 use std::str::FromStr;
 
 /// How the shares of the tabs differ.
@@ -35,6 +35,16 @@ impl FromStr for Split {
     }
 }
 
+impl Split {
+    const fn partition(self) -> Partition {
+        match self {
+            Self::Even => Partition::Even,
+            Self::Dirichlet(alpha) => Partition::Dirichlet { alpha },
+            Self::Labels => Partition::Labels,
+        }
+    }
+}
+
 /// Deals the examples out to `tabs` shares, each shuffled and none empty.
 ///
 /// # Errors
@@ -45,87 +55,17 @@ pub(crate) fn deal(
     tabs: usize,
     seed: u64,
 ) -> Outcome<Vec<Vec<Example>>> {
-    if examples.len() < tabs {
-        return Err(Failure::Data(format!(
-            "{} examples for {tabs} tabs",
-            examples.len()
-        )));
-    }
-    let mut stream = Stream::new(seed, "shares");
-    let mut shares = vec![Vec::new(); tabs];
-    let groups = by_label(examples);
-    let labels = groups.len();
-    for (place, group) in groups.into_values().enumerate() {
-        let portions = match split {
-            Split::Even => vec![1.0 / tabs as f64; tabs],
-            Split::Dirichlet(alpha) => stream.dirichlet(alpha, tabs),
-            Split::Labels => mostly(place * tabs / labels, tabs),
-        };
-        for (tab, part) in portion_out(&group, &portions, place)
-            .into_iter()
-            .enumerate()
-        {
-            shares[tab].extend(part.into_iter().cloned());
-        }
-    }
-    fill_empty(&mut shares);
-    for share in &mut shares {
-        stream.shuffle(share);
-    }
-    Ok(shares)
+    let names: Vec<&str> = by_label(examples).into_keys().collect();
+    let rank = |example: &Example| names.partition_point(|name| *name < example.label.as_str());
+    let labels: Vec<u32> = examples
+        .iter()
+        .map(|example| rank(example) as u32)
+        .collect();
+    let shares = partition::deal(&labels, split.partition(), tabs, seed)
+        .map_err(|error| Failure::Data(error.to_string()))?;
+    let share_of = |places: Vec<usize>| places.iter().map(|&at| examples[at].clone()).collect();
+    Ok(shares.into_iter().map(share_of).collect())
 }
-
-fn mostly(owner: usize, tabs: usize) -> Vec<f64> {
-    let other = if tabs > 1 {
-        (1.0 - OWN) / (tabs - 1) as f64
-    } else {
-        0.0
-    };
-    (0..tabs)
-        .map(|tab| {
-            if tab == owner {
-                1.0 - other * (tabs - 1) as f64
-            } else {
-                other
-            }
-        })
-        .collect()
-}
-
-/// Cuts a label's examples by portions; where the first cut falls turns with the label, so that
-/// rounding favours nobody.
-fn portion_out<'a>(group: &[&'a Example], portions: &[f64], turn: usize) -> Vec<Vec<&'a Example>> {
-    let tabs = portions.len();
-    let mut parts = vec![Vec::new(); tabs];
-    let mut reached = 0.0;
-    let mut from = 0;
-    for step in 0..tabs {
-        let tab = (step + turn) % tabs;
-        reached += portions[tab];
-        let last = step + 1 == tabs;
-        let to = if last {
-            group.len()
-        } else {
-            (reached * group.len() as f64).round() as usize
-        };
-        parts[tab] = group[from..to.max(from)].to_vec();
-        from = to.max(from);
-    }
-    parts
-}
-
-fn fill_empty(shares: &mut [Vec<Example>]) {
-    while let Some(empty) = shares.iter().position(Vec::is_empty) {
-        let Some(largest) = shares.iter_mut().max_by_key(|share| share.len()) else {
-            return;
-        };
-        let Some(moved) = largest.pop() else { return };
-        shares[empty].push(moved);
-    }
-}
-
-/// The part of its own labels that a tab holds under [`Split::Labels`].
-const OWN: f64 = 0.9;
 
 #[cfg(test)]
 mod tests {

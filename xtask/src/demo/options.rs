@@ -67,6 +67,8 @@ pub(crate) struct Options {
     pub(crate) compare: bool,
     /// Neither set up nor build: run what is there.
     pub(crate) as_built: bool,
+    /// Pages of other origins that may call the aggregator, separated by commas.
+    pub(crate) origins: String,
 }
 
 impl Default for Options {
@@ -96,6 +98,7 @@ impl Default for Options {
             record: false,
             compare: false,
             as_built: false,
+            origins: String::new(),
         }
     }
 }
@@ -190,6 +193,7 @@ impl Options {
             "learning-rate" => given.learning_rate = Some(value.parse()?),
             "seed" => self.seed = value.parse()?,
             "port" => self.port = Some(value.parse()?),
+            "allowed-origins" => self.origins = value.string()?,
             _ => return Err(Arg::Long(name).unexpected()),
         }
         Ok(())

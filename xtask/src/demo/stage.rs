@@ -89,6 +89,7 @@ pub(super) fn aggregator(paths: &Paths, options: &Options, folder: &Path) -> Out
             port,
             state: &state,
             site: &site,
+            origins: &options.origins,
         },
     )?;
     step.done(aggregator.operator.base());

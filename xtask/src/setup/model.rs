@@ -56,7 +56,7 @@ pub(crate) fn files(paths: &Paths) -> ModelFiles {
 ///
 /// # Errors
 /// `Missing` where neither source can be reached.
-pub(super) fn ensure(paths: &Paths) -> Outcome<()> {
+pub(crate) fn ensure(paths: &Paths) -> Outcome<()> {
     let step = Step::start("base model all-MiniLM-L6-v2");
     let folder = paths.model();
     fs::create_dir_all(&folder).at(&folder)?;

@@ -7,7 +7,7 @@ use crate::progress::Step;
 use crate::stamp::Stamp;
 use std::process::Command;
 
-const PACKAGES: [&str; 3] = ["edge-aggregator", "web", "e2e"];
+const PACKAGES: [&str; 4] = ["edge-aggregator", "web", "web/examples/vite", "e2e"];
 
 /// Installs each package's dependencies where its lock file changed.
 ///
@@ -21,7 +21,8 @@ pub(super) fn ensure(paths: &Paths) -> Outcome<()> {
             continue;
         }
         let step = Step::start(format!("npm packages of {package}/"));
-        let stamp = Stamp::new(paths, &format!("npm-{package}")).input(&lock)?;
+        let stamp =
+            Stamp::new(paths, &format!("npm-{}", package.replace('/', "-"))).input(&lock)?;
         if stamp.is_fresh(&folder.join("node_modules")) {
             step.done("there");
             continue;
