@@ -54,7 +54,7 @@ pub(super) fn draw(summary: &Value) -> Outcome<String> {
     let floor = number(summary, "/frequent_words_floor")?;
     line(&mut svg, y(floor), "#0f172a", " stroke-dasharray=\"5 4\"");
     let label = format!("frequent words {floor:.2}");
-    text(&mut svg, [WIDTH - RIGHT, y(floor) - 16.0], "end", &label);
+    text(&mut svg, [WIDTH - RIGHT, y(floor) - 30.0], "end", &label);
     legend(&mut svg);
     svg.push_str("</svg>\n");
     Ok(svg)
