@@ -15,7 +15,7 @@ export type { Example, ParsedExamples, RefusedLine } from "./examples.ts";
 export { DEFAULT_HELD_OUT, shuffle } from "./held_out.ts";
 export type { HeldOutOptions } from "./held_out.ts";
 export type { Participation, TaskLedger } from "./ledger.ts";
-export { browserUploadCount, DEFAULT_POLICY, DEMO_POLICY } from "./policy.ts";
+export { ALL_MINI_LM_L6_V2, browserUploadCount, DEFAULT_POLICY, DEMO_POLICY } from "./policy.ts";
 export type { Policy, UploadCount } from "./policy.ts";
 export type { PrivacyReceipt, ReceiptEntry, SendingKind } from "./receipt.ts";
 export { sentence } from "./sentence.ts";

@@ -13,9 +13,17 @@ export interface Policy {
   readonly noiseMultiplier: number;
   /** The smallest clip norm that the noise is scaled to. */
   readonly clip: number;
+  /**
+   * SHA-256 of the base models' weights that this page trains on, hex. Weights made for it give
+   * texts away through a sum too (Fowl et al. 2023, "Decepticons"), so no server chooses them.
+   */
+  readonly baseModels: readonly string[];
   /** How many updates one visitor uploads to one task, counted in this browser. */
   readonly uploads: number;
 }
+
+/** all-MiniLM-L6-v2, `model.safetensors` as its authors published it. */
+export const ALL_MINI_LM_L6_V2 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 
 /** The production default: the privacy floor of the protocol, one upload per visitor. */
 export const DEFAULT_POLICY: Policy = Object.freeze({
@@ -23,6 +31,7 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
   corruptPermille: 100,
   noiseMultiplier: 0,
   clip: 0,
+  baseModels: [ALL_MINI_LM_L6_V2],
   uploads: 1,
 });
 
@@ -32,6 +41,7 @@ export const DEMO_POLICY: Policy = Object.freeze({
   corruptPermille: 100,
   noiseMultiplier: 0,
   clip: 0,
+  baseModels: [ALL_MINI_LM_L6_V2],
   uploads: 65_535,
 });
 

@@ -7,11 +7,19 @@ import type { TaskStatus } from "./modules.ts";
 import type { Policy } from "./policy.ts";
 import type { RoundFacts } from "./receipt.ts";
 
-/** Said before anything is loaded; the protocol module checks the whole policy again before it joins. */
-export function checkPolicy({ minCohort }: TaskStatus, policy: Policy): void {
-  if (minCohort >= policy.minCohort) return;
-  const reason = `this page joins cohorts of ${policy.minCohort} or more, and the task's may have ${minCohort}`;
-  throw new ChoirError("policy", reason);
+/**
+ * Said before anything is loaded. The protocol module checks cohort, corrupt fraction and noise again
+ * before it joins; the base model is checked here alone, and its bytes against this digest on arrival.
+ */
+export function checkPolicy({ minCohort, weights }: Pick<TaskStatus, "minCohort" | "weights">, policy: Policy): void {
+  if (minCohort < policy.minCohort) {
+    const reason = `this page joins cohorts of ${policy.minCohort} or more, and the task's may have ${minCohort}`;
+    throw new ChoirError("policy", reason);
+  }
+  if (!policy.baseModels.includes(weights)) {
+    const reason = `the task's base model ${weights} is not among those that this page's policy names in baseModels`;
+    throw new ChoirError("policy", reason);
+  }
 }
 
 export function summary(task: string, status: TaskStatus): TaskSummary {
