@@ -20,8 +20,7 @@ use remote::Remote;
 use std::path::PathBuf;
 
 /// What `cargo xtask help` says.
-pub(crate) const HELP: &str = "\
-  task <what> --aggregator URL
+pub(crate) const HELP: &str = "  task <what> --aggregator URL
                              an operator's work; the secret in the environment: OPERATOR_SECRET
     create --task FILE --rounds N [--start] [--site] [--centroids FILE] [--head FILE]
                              make a task of a JSON file, as edge-aggregator/examples/task.json;
