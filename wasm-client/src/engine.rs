@@ -170,6 +170,18 @@ pub struct OptimizerState {
     pub steps: u32,
 }
 
+impl OptimizerState {
+    /// Before the first step, of so many values.
+    #[must_use]
+    pub fn new(len: usize) -> Self {
+        Self {
+            first: vec![0.0; len],
+            second: vec![0.0; len],
+            steps: 0,
+        }
+    }
+}
+
 /// What an engine runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {

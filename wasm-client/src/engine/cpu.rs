@@ -13,7 +13,7 @@ use super::{
 };
 pub use buffer::CpuBuffer;
 use buffer::{Meter, Pool};
-pub use rows::{Moments, adamw};
+pub use rows::adamw;
 use rows::{Norm, Sequences};
 
 mod attention;
@@ -31,7 +31,7 @@ pub struct CpuKernels {
     meter: Meter,
     adapter: Vec<f32>,
     gradient: Vec<f32>,
-    moments: Moments,
+    optimizer: OptimizerState,
     batch: Batch,
     row_starts: Vec<u32>,
     loss: f32,
@@ -52,7 +52,7 @@ impl CpuKernels {
             meter: Meter::default(),
             adapter: Vec::new(),
             gradient: Vec::new(),
-            moments: Moments::default(),
+            optimizer: OptimizerState::default(),
             batch: Batch {
                 tokens: Vec::new(),
                 token_starts: vec![0],
@@ -102,7 +102,7 @@ impl Kernels for CpuKernels {
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
         self.adapter = flat.to_vec();
         self.gradient = vec![0.0; flat.len()];
-        self.moments = Moments::new(flat.len());
+        self.optimizer = OptimizerState::new(flat.len());
         Ok(())
     }
 
@@ -325,7 +325,7 @@ impl Kernels for CpuKernels {
             optimizer,
             &mut self.adapter,
             &self.gradient,
-            &mut self.moments,
+            &mut self.optimizer,
         );
         Ok(())
     }
@@ -355,11 +355,11 @@ impl Kernels for CpuKernels {
     }
 
     async fn read_optimizer(&mut self) -> Result<OptimizerState, EngineError> {
-        Ok(self.moments.state())
+        Ok(self.optimizer.clone())
     }
 
     fn load_optimizer(&mut self, state: &OptimizerState) -> Result<(), EngineError> {
-        self.moments = Moments::of(state);
+        self.optimizer = state.clone();
         Ok(())
     }
 

@@ -16,8 +16,8 @@ use super::data::{DataSet, Texts};
 use super::error::SimError;
 use super::strategy::{ClientOptimizer, Strategy};
 use crate::adapter::initial::{Sources, centroid_head, initial_adapter, prompt_tokens};
-use crate::engine::AdamW;
-use crate::engine::cpu::{CpuKernels, Moments, adamw};
+use crate::engine::cpu::{CpuKernels, adamw};
+use crate::engine::{AdamW, OptimizerState};
 use crate::native::base::{Base, CpuEngine};
 use crate::train::Trainer;
 use crate::train::batch::{Examples, Shuffle};
@@ -126,7 +126,7 @@ impl ClientTrainer {
     ) -> Result<Vec<f32>, SimError> {
         let mut shuffle = Shuffle::new(lesson.places.len(), lesson.seed);
         let mut directions = Stream::new(lesson.seed, "directions");
-        let mut moments = Moments::new(start.len());
+        let mut state = OptimizerState::new(start.len());
         let mut values = start.to_vec();
         for step in 1..=lesson.steps {
             let drawn = shuffle.draw(self.batch);
@@ -134,7 +134,7 @@ impl ClientTrainer {
             let batch = lesson.texts.pack(&places)?;
             match self.step {
                 ClientOptimizer::Adamw => {
-                    self.adamw_step(&mut values, start, &batch, &mut moments)?;
+                    self.adamw_step(&mut values, start, &batch, &mut state)?;
                 }
                 ClientOptimizer::Mezo { epsilon } => {
                     self.forward_step(&mut values, &batch, epsilon, &mut directions)?;
@@ -164,7 +164,7 @@ impl ClientTrainer {
         values: &mut [f32],
         start: &[f32],
         batch: &Examples,
-        moments: &mut Moments,
+        state: &mut OptimizerState,
     ) -> Result<(), SimError> {
         self.load(values)?;
         let found = pollster::block_on(self.trainer.gradient(batch))?;
@@ -175,7 +175,7 @@ impl ClientTrainer {
                 *g += self.proximal * (value - origin);
             }
         }
-        adamw(&self.optimizer, values, &gradient, moments);
+        adamw(&self.optimizer, values, &gradient, state);
         Ok(())
     }
 

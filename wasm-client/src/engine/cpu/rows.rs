@@ -179,49 +179,15 @@ pub(super) fn cross_entropy(
     (loss * f64::from(inverse)) as f32
 }
 
-/// Moments of AdamW, and how many steps made them.
-#[derive(Clone, Debug, Default)]
-pub struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
-    steps: i32,
-}
-
-impl Moments {
-    /// Before the first step, of so many values.
-    pub fn new(len: usize) -> Self {
-        Self {
-            first: vec![0.0; len],
-            second: vec![0.0; len],
-            steps: 0,
-        }
-    }
-
-    pub(super) fn of(state: &OptimizerState) -> Self {
-        Self {
-            first: state.first.clone(),
-            second: state.second.clone(),
-            steps: i32::try_from(state.steps).unwrap_or(i32::MAX),
-        }
-    }
-
-    pub(super) fn state(&self) -> OptimizerState {
-        OptimizerState {
-            first: self.first.clone(),
-            second: self.second.clone(),
-            steps: self.steps.unsigned_abs(),
-        }
-    }
-}
-
 /// One step over the whole vector.
-pub fn adamw(o: &AdamW, values: &mut [f32], gradient: &[f32], moments: &mut Moments) {
-    moments.steps += 1;
-    let correction = |beta: f32| (1.0 - f64::from(beta).powi(moments.steps)) as f32;
+pub fn adamw(o: &AdamW, values: &mut [f32], gradient: &[f32], state: &mut OptimizerState) {
+    state.steps += 1;
+    let steps = i32::try_from(state.steps).unwrap_or(i32::MAX);
+    let correction = |beta: f32| (1.0 - f64::from(beta).powi(steps)) as f32;
     let (first, second) = (correction(o.beta1), correction(o.beta2));
     let decay = 1.0 - o.learning_rate * o.weight_decay;
-    let state = moments.first.iter_mut().zip(&mut moments.second);
-    for ((p, &g), (m, v)) in values.iter_mut().zip(gradient).zip(state) {
+    let moments = state.first.iter_mut().zip(&mut state.second);
+    for ((p, &g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
         *m = o.beta1 * *m + (1.0 - o.beta1) * g;
         *v = o.beta2 * *v + (1.0 - o.beta2) * g * g;
         let step = (*m / first) / ((*v / second).sqrt() + o.eps);
