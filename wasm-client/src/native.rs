@@ -21,7 +21,7 @@ pub mod error;
 pub mod job;
 mod parts;
 mod progress;
-mod run;
+pub(crate) mod run;
 
 pub use error::NativeError;
 
@@ -96,7 +96,7 @@ impl Evaluator {
                 let (task, base) = self.open(start)?;
                 let texts = Texts::read(&task, base, data)?;
                 let test = Texts::read(&task, base, test)?;
-                let payload = run::centroids(&task, base, texts.examples)?;
+                let payload = centroids(&task, base, &texts.examples)?;
                 let head = head_of(&task, &payload, start)?;
                 let mut trainer = run::head_trainer(&task, base, &head)?;
                 run::evaluate(&mut trainer, &test)
@@ -104,7 +104,7 @@ impl Evaluator {
             Job::Centroids { start, data } => {
                 let (task, base) = self.open(start)?;
                 let texts = Texts::read(&task, base, data)?;
-                let payload = run::centroids(&task, base, texts.examples)?;
+                let payload = centroids(&task, base, &texts.examples)?;
                 written(start, &payload)
             }
             Job::InitialAdapter { start } => {
@@ -152,6 +152,14 @@ impl Texts {
             truncated,
         })
     }
+}
+
+/// The centroids payload of these examples, with progress.
+fn centroids(task: &TaskConfig, base: &Base, examples: &Examples) -> Result<Vec<f32>, NativeError> {
+    let mut progress = Progress::new("texts embedded", examples.len());
+    Ok(run::centroids(task, base, examples, |done| {
+        progress.at(done, String::new);
+    })?)
 }
 
 /// Version 0 of the task's adapter, or the adapter that the job starts from.

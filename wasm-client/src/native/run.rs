@@ -10,15 +10,15 @@ use super::job::{Start, TrainedPart};
 use super::parts::{Reduced, reduce};
 use super::{Answer, Progress, Texts, read_floats, version_zero};
 use crate::engine::cpu::CpuKernels;
-use crate::train::Trainer;
 use crate::train::batch::Examples;
+use crate::train::{TrainError, Trainer};
 
 /// Examples between two looks at the clock.
 const CHUNK: usize = 256;
 
-fn on_cpu(task: &TaskConfig, base: &Base) -> Result<Trainer<CpuEngine>, NativeError> {
+fn on_cpu(task: &TaskConfig, base: &Base) -> Result<Trainer<CpuEngine>, TrainError> {
     let engine = CpuEngine::new(CpuKernels::new());
-    Ok(Trainer::with_encoder(engine, task.clone(), base.encoder())?)
+    Trainer::with_encoder(engine, task.clone(), base.encoder())
 }
 
 /// A trainer at the job's start, of all parts or some.
@@ -75,23 +75,22 @@ pub(super) fn head_trainer(
     Ok(trainer)
 }
 
-/// The centroids payload of these examples, by the plain encoder.
-pub(super) fn centroids(
+/// The centroids payload of these examples, by the plain encoder; `on_part` hears how many are done.
+pub(crate) fn centroids(
     task: &TaskConfig,
     base: &Base,
-    examples: Examples,
-) -> Result<Vec<f32>, NativeError> {
-    let payload = Payload::Centroids;
+    examples: &Examples,
+    mut on_part: impl FnMut(usize),
+) -> Result<Vec<f32>, TrainError> {
     let task = TaskConfig {
-        payload,
+        payload: Payload::Centroids,
         frozen_head: None,
         ..task.clone()
     };
     let mut trainer = on_cpu(&task, base)?;
     let total = examples.len();
-    let mut progress = Progress::new("texts embedded", total);
     let mut sum = Vec::new();
-    for (done, part) in chunks(&examples) {
+    for (done, part) in chunks(examples) {
         // Each part's payload is a mean over the part.
         let share = part.len() as f32 / total as f32;
         trainer.set_examples(part, 0);
@@ -100,7 +99,7 @@ pub(super) fn centroids(
         sum.iter_mut()
             .zip(&payload)
             .for_each(|(sum, value)| *sum += share * value);
-        progress.at(done, String::new);
+        on_part(done);
     }
     Ok(sum)
 }

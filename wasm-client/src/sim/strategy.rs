@@ -105,6 +105,26 @@ const fn epsilon() -> f32 {
     1e-3
 }
 
+impl Default for Strategy {
+    /// What a file that names nothing says: no trained part beside the head, FedAvg.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            rank: 0,
+            alpha: None,
+            targets: targets(),
+            virtual_tokens: 0,
+            train: None,
+            learning_rate: None,
+            proximal: 0.0,
+            client: ClientOptimizer::default(),
+            server: average(),
+            weighting: None,
+            bound: None,
+        }
+    }
+}
+
 impl Strategy {
     /// Its name for files.
     pub fn slug(&self) -> String {

@@ -5,13 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use choir_shared::sim::random::Stream;
-use choir_shared::strategy::ServerOptimizer;
 use choir_shared::task::{AdapterConfig, EncoderShape, LoraConfig, Payload, Target, TaskConfig};
 use choir_wasm_client::bench;
 use choir_wasm_client::sim::config::{
     Baselines, Clients, Data, Evaluation, HeadStart, Split, Sum, Training,
 };
-use choir_wasm_client::sim::strategy::{ClientOptimizer, Strategy};
+use choir_wasm_client::sim::strategy::Strategy;
 use choir_wasm_client::sim::{self, Config, Event, Options, Summary};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
@@ -160,16 +159,7 @@ pub(crate) fn fedavg() -> Strategy {
     Strategy {
         name: "FedAvg".to_owned(),
         rank: 2,
-        alpha: None,
-        targets: vec![Target::Q, Target::V],
-        virtual_tokens: 0,
-        train: None,
-        learning_rate: None,
-        proximal: 0.0,
-        client: ClientOptimizer::Adamw,
-        server: ServerOptimizer::Average,
-        weighting: None,
-        bound: None,
+        ..Strategy::default()
     }
 }
 
