@@ -5,6 +5,7 @@
 
 mod svg;
 
+use crate::build::{Profile, Tool};
 use crate::data::{DataSet, LabelChoice};
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
@@ -17,7 +18,12 @@ use std::process::Command;
 
 /// Seed of every choice.
 const SEED: u64 = 1;
-const NAME: &str = "choir-attack";
+const TOOL: Tool = Tool {
+    title: "native attacks",
+    feature: "attack",
+    name: "choir-attack",
+    profile: Profile::Shared,
+};
 
 /// Runs the attack that the words name.
 ///
@@ -79,9 +85,7 @@ fn whole() -> Value {
 /// # Errors
 /// `Data` or `Program` with what it says.
 pub(crate) fn measure(paths: &Paths, source: &Path, sizes: &Value) -> Outcome<Value> {
-    if !setup::model_files(paths).weights.is_file() {
-        setup::run(paths)?;
-    }
+    setup::ensure_model(paths)?;
     let folder = paths.out.join("attack");
     fs::create_dir_all(&folder).at(&folder)?;
     let texts = DataSet::read(source, LabelChoice::All, SEED)?;
@@ -98,32 +102,16 @@ pub(crate) fn measure(paths: &Paths, source: &Path, sizes: &Value) -> Outcome<Va
         "sizes": sizes,
     });
     fs::write(&job, content.to_string()).at(&job)?;
-    build(paths)?;
+    let mut attack = Command::new(TOOL.build(paths)?);
     let step = Step::start("reconstruction attack");
-    let mut attack = Command::new(paths.target.join("debug").join(NAME));
     let printed = program::run(&step, attack.arg(&job))?;
     let report: Value = serde_json::from_str(printed.lines().last().unwrap_or_default())
-        .map_err(|error| Failure::Data(format!("the report of {NAME}: {error}")))?;
+        .map_err(|error| Failure::Data(format!("the report of the attack: {error}")))?;
     step.done("");
     let mut summary = summary(&report)?;
     summary["data"] = json!(source.file_name().map(|name| name.to_string_lossy()));
     summary["report"] = report;
     Ok(summary)
-}
-
-fn build(paths: &Paths) -> Outcome<()> {
-    let step = Step::start("native attacks");
-    let mut build = program::cargo(&paths.root);
-    build.args([
-        "build",
-        "--package",
-        "choir-wasm-client",
-        "--features",
-        "attack",
-    ]);
-    program::run(&step, build.args(["--bin", NAME]))?;
-    step.done("");
-    Ok(())
 }
 
 /// The numbers that matter, by name.
@@ -194,7 +182,7 @@ pub(crate) fn number(report: &Value, pointer: &str) -> Outcome<f64> {
     report
         .pointer(pointer)
         .and_then(Value::as_f64)
-        .ok_or_else(|| Failure::Data(format!("the report of {NAME} has no number {pointer}")))
+        .ok_or_else(|| Failure::Data(format!("the report of the attack has no number {pointer}")))
 }
 
 /// Prints what each observation gave away.

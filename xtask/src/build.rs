@@ -2,10 +2,13 @@
 //! extension, each only where its inputs changed.
 
 mod bindgen;
+mod native;
 mod sdk;
 mod site;
 mod wasm;
 mod worker;
+
+pub(crate) use native::{Profile, Tool};
 
 use crate::failure::Outcome;
 use crate::paths::Paths;

@@ -3,17 +3,17 @@
 //!
 //! One JSON job per line in, one JSON answer per line out.
 
+use crate::build::{Profile, Tool};
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
 use crate::program;
-use crate::progress::Step;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The running evaluator; it ends when this is dropped.
 pub(crate) struct Evaluator {
@@ -61,33 +61,21 @@ impl Evaluator {
     /// # Errors
     /// `Program` where it does not compile.
     pub(crate) fn start(paths: &Paths) -> Outcome<Self> {
-        let step = Step::start("native evaluator");
-        let mut build = program::cargo(&paths.root);
-        build.args([
-            "build",
-            "--package",
-            "choir-wasm-client",
-            "--features",
-            "native",
-        ]);
-        program::run(&step, build.args(["--bin", NAME]))?;
+        let program = TOOL.build(paths)?;
         let log = paths.out.join("evaluator.log");
-        let mut process = std::process::Command::new(paths.target.join("debug").join(NAME))
+        let mut process = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).at(&log)?)
             .spawn()
-            .map_err(|error| program::cannot_start(NAME, &error))?;
+            .map_err(|error| program::cannot_start(TOOL.name, &error))?;
         match (process.stdin.take(), process.stdout.take()) {
-            (Some(jobs), Some(answers)) => {
-                step.done("");
-                Ok(Self {
-                    process,
-                    jobs,
-                    answers: BufReader::new(answers),
-                    model_dir: paths.model(),
-                })
-            }
+            (Some(jobs), Some(answers)) => Ok(Self {
+                process,
+                jobs,
+                answers: BufReader::new(answers),
+                model_dir: paths.model(),
+            }),
             _ => Err(Failure::Check("the evaluator has no pipes".to_owned())),
         }
     }
@@ -202,4 +190,9 @@ impl Drop for Evaluator {
     }
 }
 
-const NAME: &str = "choir-evaluate";
+const TOOL: Tool = Tool {
+    title: "native evaluator",
+    feature: "native",
+    name: "choir-evaluate",
+    profile: Profile::Shared,
+};

@@ -1,9 +1,9 @@
 //! `cargo xtask sim`: builds the native simulator and starts it on an experiment's file. Its own
 //! lines are the progress; it writes rounds, summary, table and picture into one folder.
 
+use crate::build::{Profile, Tool};
 use crate::failure::{Failure, Outcome};
 use crate::paths::Paths;
-use crate::progress::Step;
 use crate::{program, setup, usage};
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
@@ -52,7 +52,7 @@ impl Simulation {
     /// `Program` where it does not compile, `Check` where it says what is wrong.
     pub(crate) fn run(self, paths: &Paths) -> Outcome<()> {
         setup::ensure_model(paths)?;
-        let built = build(paths)?;
+        let built = built(paths)?;
         let experiments = paths.root.join("wasm-client/sims");
         let config = self.config.unwrap_or_else(|| experiments.join(DEFAULT));
         let out = self.out.unwrap_or_else(|| {
@@ -62,7 +62,7 @@ impl Simulation {
         let status = command(&built, paths, &config, &out)
             .args(&self.passed)
             .status()
-            .map_err(|error| program::cannot_start(NAME, &error))?;
+            .map_err(|error| program::cannot_start(TOOL.name, &error))?;
         eprintln!("  results in {}", out.display());
         if status.success() {
             Ok(())
@@ -78,13 +78,8 @@ impl Simulation {
 ///
 /// # Errors
 /// `Program` where it does not compile.
-pub(crate) fn build(paths: &Paths) -> Outcome<PathBuf> {
-    let step = Step::start("native simulator");
-    let mut build = program::cargo(&paths.root);
-    build.args(["build", "--release", "--package", "choir-wasm-client"]);
-    program::run(&step, build.args(["--features", "sim", "--bin", NAME]))?;
-    step.done("");
-    Ok(paths.target.join("release").join(NAME))
+pub(crate) fn built(paths: &Paths) -> Outcome<PathBuf> {
+    TOOL.build(paths)
 }
 
 /// The simulator on an experiment.
@@ -95,5 +90,10 @@ pub(crate) fn command(program: &Path, paths: &Paths, config: &Path, out: &Path) 
     command
 }
 
-const NAME: &str = "choir-sim";
+const TOOL: Tool = Tool {
+    title: "native simulator",
+    feature: "sim",
+    name: "choir-sim",
+    profile: Profile::Release,
+};
 const DEFAULT: &str = "banking77.toml";

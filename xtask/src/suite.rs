@@ -110,11 +110,16 @@ fn cargo_tests(paths: &Paths, name: &str, arguments: &[&str], counts: &mut Count
 }
 
 fn node_tests(paths: &Paths, name: &str, folder: &str, arguments: &[&str], counts: &mut Counts) {
-    let step = Step::start(format!("node tests: {name}"));
     let mut node = Command::new("node");
     node.current_dir(paths.root.join(folder)).args(arguments);
     node.env("CHOIR_OUT", &paths.out)
         .env("CHOIR_MODEL", paths.model());
+    watch_node(paths, format!("node tests: {name}"), node, counts);
+}
+
+/// Runs Node's tests with the browser that there is, and counts them.
+fn watch_node(paths: &Paths, title: String, mut node: Command, counts: &mut Counts) {
+    let step = Step::start(title);
     if let Some(chrome) = setup::find_chromium(paths) {
         node.env("CHROME", chrome);
     }

@@ -3,7 +3,6 @@
 
 use super::options::Options;
 use super::stage;
-use super::task::Frame;
 use crate::aggregator::Aggregator;
 use crate::data::DataSet;
 use crate::data::split::Split;
@@ -57,12 +56,16 @@ impl DoorStage {
         };
         let data = stage::read_data(paths, &options)?;
         let (shares, _) = stage::write_shares(&folder, &options, &data)?;
-        let short = version_zero(paths, &options, &data, &folder, "short")?;
+        let mut evaluator = Evaluator::start(paths)?;
+        let mut task = |options: &Options, name: &str| {
+            version_zero(paths, &mut evaluator, options, &data, &folder.join(name))
+        };
+        let short = task(&options, "short")?;
         let patient = Options {
             steps: MANY_STEPS,
             ..options.clone()
         };
-        let long = version_zero(paths, &patient, &data, &folder, "long")?;
+        let long = task(&patient, "long")?;
         let aggregator = stage::aggregator(paths, &options, &folder)?;
         Ok(Self {
             aggregator,
@@ -116,16 +119,16 @@ impl DoorStage {
 
 fn version_zero(
     paths: &Paths,
+    evaluator: &mut Evaluator,
     options: &Options,
     data: &DataSet,
     folder: &Path,
-    name: &str,
 ) -> Outcome<Version0> {
-    let frame: Frame<'_> = stage::frame(paths, options, data)?;
-    let config = frame.adapter_task()?;
-    let config_file = stage::write_config(folder, name, &config)?;
-    let file = folder.join(format!("{name}.f32"));
-    Evaluator::start(paths)?.version_zero(&config_file, None, &file)?;
+    let folder = stage::fresh(folder.to_owned())?;
+    let config = stage::frame(paths, options, data)?.adapter_task()?;
+    let config_file = stage::write_config(&folder, "adapter", &config)?;
+    let file = folder.join("version-0.f32");
+    evaluator.version_zero(&config_file, None, &file)?;
     let values = fs::read(&file).at(&file)?;
     Ok(Version0 { config, values })
 }

@@ -2,11 +2,11 @@
 //! tests of its own file in `e2e/doors`.
 
 use super::counts::Counts;
+use super::watch_node;
 use crate::demo::DoorStage;
 use crate::failure::{Failure, Outcome};
 use crate::paths::Paths;
-use crate::progress::Step;
-use crate::{build, program, setup};
+use crate::{build, setup};
 use std::path::Path;
 use std::process::Command;
 
@@ -63,18 +63,9 @@ pub(super) fn run(paths: &Paths, doors: &[&str], counts: &mut Counts) {
 }
 
 fn try_door(paths: &Paths, door: &str, told: &Path, counts: &mut Counts) {
-    let step = Step::start(format!("door: {door}"));
     let mut node = Command::new("node");
     node.current_dir(paths.root.join("e2e"))
         .args(["--test", &format!("doors/{door}.test.mjs")])
         .env("CHOIR_DOORS", told);
-    if let Some(chrome) = setup::find_chromium(paths) {
-        node.env("CHROME", chrome);
-    }
-    let mut found = Counts::default();
-    let ended = program::watch(&mut node, |line| {
-        step.detail(line.trim());
-        found.read_node(line);
-    });
-    counts.close(step, found, ended);
+    watch_node(paths, format!("door: {door}"), node, counts);
 }

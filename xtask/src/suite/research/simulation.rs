@@ -14,7 +14,7 @@ use std::process::Stdio;
 
 /// Runs the scenarios.
 pub(super) fn run(paths: &Paths, counts: &mut Counts) {
-    let built = sim::build(paths);
+    let built = sim::built(paths);
     let Ok(simulator) = built else {
         counts.check("the simulator compiles", built);
         return;
