@@ -5,29 +5,13 @@
 // DIR of --wasm holds one folder per module as wasm-bindgen wrote it (protocol, wgsl, cpu, and
 // burn where it was built). With --observe the protocol module of tests is taken, which can show
 // a client's plain vector; without it no trace of that is in the site.
-import { cpSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { cpSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { buildOperator } from "./operator/build.mjs";
-import { bundlePage, bundleThread, copyModules, WEB } from "./tools/bundle.mjs";
+import { bundlePage, bundleThread, copyModules, folders, WEB } from "./tools/bundle.mjs";
 
-const { values } = parseArgs({
-  options: {
-    wasm: { type: "string" },
-    out: { type: "string" },
-    observe: { type: "boolean", default: false },
-  },
-});
-if (!values.wasm || !values.out) {
-  console.error("usage: node build.mjs --wasm DIR --out DIR [--observe]");
-  process.exit(2);
-}
-const out = resolve(values.out);
-const { observe } = values;
-
-rmSync(out, { recursive: true, force: true });
-mkdirSync(out, { recursive: true });
-const modules = await copyModules(resolve(values.wasm), out, { observe });
+const { wasm, out, observe } = folders("build.mjs", { observe: true });
+const modules = await copyModules(wasm, out, { observe });
 await bundleThread(out, { observe });
 await bundlePage(out, "page", "demo/src/main.ts", modules, { observe });
 await buildOperator(out);

@@ -6,24 +6,15 @@
 // afterwards `choir-sdk-<version>.tgz`, made by `npm pack`. `index.js` is for bundlers;
 // `browser.js` is the same for files that are served as they are, and also checks `thread.js`.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { bundlePage, bundleThread, copyModules, integrityOf, WEB } from "./tools/bundle.mjs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { bundlePage, bundleThread, copyModules, folders, integrityOf, WEB } from "./tools/bundle.mjs";
 
 const SDK = join(WEB, "packages/sdk");
 const ENTRY = "packages/sdk/src/index.ts";
 
-const { values } = parseArgs({ options: { wasm: { type: "string" }, out: { type: "string" } } });
-if (!values.wasm || !values.out) {
-  console.error("usage: node build_sdk.mjs --wasm DIR --out DIR");
-  process.exit(2);
-}
-const out = resolve(values.out);
-
-rmSync(out, { recursive: true, force: true });
-mkdirSync(out, { recursive: true });
-const modules = await copyModules(resolve(values.wasm), out);
+const { wasm, out } = folders("build_sdk.mjs");
+const modules = await copyModules(wasm, out);
 await bundleThread(out);
 await bundlePage(out, "index", ENTRY, modules);
 await bundlePage(out, "browser", ENTRY, modules, { checkThread: true });

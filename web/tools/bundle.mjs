@@ -1,9 +1,10 @@
 // What the builds of the site, the SDK package and the extension share: the wasm modules with the
 // digests that a page holds them to, the training thread, and a page's script that knows both.
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { build, transform } from "esbuild";
 
 export const WEB = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -17,6 +18,21 @@ const OPTIONS = {
   legalComments: "linked",
   logLevel: "warning",
 };
+
+/** The folders that a build script is told, and `--observe`; the one of `--out` is empty afterwards. */
+export function folders(script, { observe = false } = {}) {
+  const options = { wasm: { type: "string" }, out: { type: "string" } };
+  if (observe) options.observe = { type: "boolean", default: false };
+  const { values } = parseArgs({ options });
+  if (!values.wasm || !values.out) {
+    console.error(`usage: node ${script} --wasm DIR --out DIR${observe ? " [--observe]" : ""}`);
+    process.exit(2);
+  }
+  const [wasm, out] = [resolve(values.wasm), resolve(values.out)];
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  return { wasm, out, observe: values.observe ?? false };
+}
 
 /** A file's digest as subresource integrity writes it. */
 export function integrityOf(file) {
