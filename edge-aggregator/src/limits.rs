@@ -16,7 +16,7 @@ pub const ROW_BYTES: usize = 1 << 20;
 pub const OBJECT_MAX_BYTES: usize = 100_000_000;
 
 /// The largest upload: 16 MiB of words and its head.
-pub const UPLOAD_MAX_BYTES: usize = limits::upload(limits::MAX_COORDINATES);
+pub const UPLOAD_MAX_BYTES: usize = limits::upload(4 * limits::MAX_COORDINATES);
 
 /// Upload bodies held at once in one isolate, which has 128 MB (122 MiB) for all of its objects.
 /// Three of the largest are 48 MiB; while one is copied between the runtime and the module it

@@ -37,6 +37,7 @@ function writeConfig(to, task) {
   to.varint(task.cohortSize).varint(task.minCohort).varint(0).varint(200); // cohort
   for (let phase = 0; phase < 5; phase++) to.varint(task.deadlineMs);
   to.raw(new Uint8Array(32).fill(3)); // seed
+  to.bool(false).varint(0).option(null); // no rotation, one aggregator, no attestation
 }
 
 function configBytes(task) {

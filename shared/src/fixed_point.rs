@@ -12,6 +12,7 @@ use chacha20::{ChaCha20, KeyIvInit};
 use zeroize::Zeroize;
 
 use crate::entropy::{self, Entropy};
+use crate::secure_sum::Ring;
 use crate::task::Quantiser;
 
 /// Whether the sum of `clients` updates stays below 2^32.
@@ -21,6 +22,17 @@ pub fn sum_fits(quantiser: &Quantiser, clients: u16) -> bool {
     client
         .checked_mul(u64::from(clients))
         .is_some_and(|sum| sum <= u64::from(u32::MAX))
+}
+
+/// The ring that sums of `clients` updates need: the smallest of 16, 24 and 32 bits in which a
+/// vector of garbage is noticed, as half of its elements or more are no sum; with 32 bits there may
+/// be no such slack.
+#[must_use]
+pub fn ring(quantiser: &Quantiser, clients: u16) -> Ring {
+    let client = u64::from(quantiser.weight_max) * u64::from(quantiser.levels);
+    let sum = client.saturating_mul(u64::from(clients));
+    let smallest = [16, 24].into_iter().find(|&bits| sum < 1 << (bits - 1));
+    smallest.and_then(Ring::new).unwrap_or(Ring::FULL)
 }
 
 /// The weight of an update over `example_count` examples.

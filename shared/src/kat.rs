@@ -5,7 +5,7 @@
 //!
 //! ```json
 //! {
-//!   "task_id": "16 bytes", "round_id": "16 bytes", "model_digest": "32 bytes", "d": 4,
+//!   "task_id": "16 bytes", "round_id": "16 bytes", "model_digest": "32 bytes", "d": 4, "r": 32,
 //!   "quantiser": {"levels": 65535, "bound": 1.0, "weight_max": 512},
 //!   "dp": {"noise_multiplier": 0.0, "clip": 0.0, "honest": 0},
 //!   "n_floor": 3, "g": 100,
@@ -31,8 +31,8 @@ use zeroize::Zeroizing;
 
 use crate::ids::{Bytes32, Digest, PublicKey, RoundId, SignatureBytes, TaskId, to_hex};
 use crate::secure_sum::{
-    self, Bitmap, Commitment, Context, Header, MaskKey, PROTOCOL_VERSION, Parameters, RosterEntry,
-    SUITE, SessionSecrets, Sign,
+    self, Bitmap, Commitment, Context, Header, MaskKey, PROTOCOL_VERSION, Parameters, Ring,
+    RosterEntry, SUITE, SessionSecrets, Sign,
 };
 use crate::task::{Dp, Quantiser};
 
@@ -55,6 +55,9 @@ pub struct KatInput {
     pub model_digest: Digest,
     /// Coordinates, the weight included.
     pub d: u32,
+    /// Bits of the ring; 32 if left out.
+    #[serde(default = "full_ring")]
+    pub r: u8,
     /// Fixed point.
     pub quantiser: Quantiser,
     /// Differential privacy.
@@ -71,6 +74,10 @@ pub struct KatInput {
     /// U3; as U2 if left out.
     #[serde(default)]
     pub survivors: Option<Vec<u16>>,
+}
+
+const fn full_ring() -> u8 {
+    32
 }
 
 /// One client's secrets.
@@ -100,6 +107,9 @@ pub enum KatError {
     /// No parameters exist for this number of clients.
     #[error("the number of clients must be 3 to 49 and leave a quorum")]
     Cohort,
+    /// There is no ring of so many bits.
+    #[error("r must be 1 to 32")]
+    Ring,
     /// A scalar is not canonical.
     #[error("client {0}: a scalar is not canonical")]
     Scalar(usize),
@@ -134,6 +144,7 @@ struct Session {
     context: Context,
     members: Vec<Member>,
     shared: Bitmap,
+    ring: Ring,
 }
 
 /// Every value of the round that these secrets make.
@@ -143,6 +154,7 @@ struct Session {
 pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
     let clients = u16::try_from(input.clients.len()).map_err(|_| KatError::Cohort)?;
     let parameters = Parameters::complete_graph(clients, input.g).ok_or(KatError::Cohort)?;
+    let ring = Ring::new(input.r).ok_or(KatError::Ring)?;
     let members = input
         .clients
         .iter()
@@ -172,6 +184,7 @@ pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
         context,
         members,
         shared,
+        ring,
     };
     let d = secure_sum::ack_digest(&context, &session.shared, &survivors);
     let roster_bytes = RosterEntry::roster_bytes(&session.roster);
@@ -192,7 +205,7 @@ pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
         shared: to_hex(session.shared.as_bytes()),
         survivors: to_hex(survivors.as_bytes()),
         d,
-        sum: plain_sum(input, &survivors),
+        sum: plain_sum(input, &survivors, ring),
     })
 }
 
@@ -204,7 +217,7 @@ fn header(input: &KatInput, parameters: &Parameters) -> Header {
         round_id: input.round_id,
         model_digest: input.model_digest,
         d: input.d,
-        r: 32,
+        r: input.r,
         quantiser: input.quantiser,
         dp: input.dp,
         n_floor: input.n_floor,
@@ -260,12 +273,12 @@ fn set(clients: u16, indices: Option<&[u16]>) -> Result<Bitmap, KatError> {
     }
 }
 
-fn plain_sum(input: &KatInput, survivors: &Bitmap) -> Option<Vec<u32>> {
+fn plain_sum(input: &KatInput, survivors: &Bitmap, ring: Ring) -> Option<Vec<u32>> {
     let mut sum = alloc::vec![0u32; input.d as usize];
     for index in survivors.iter() {
         let update = input.clients[usize::from(index)].update.as_ref()?;
         for (total, word) in sum.iter_mut().zip(update) {
-            *total = total.wrapping_add(*word);
+            *total = total.wrapping_add(*word) & ring.mask();
         }
     }
     Some(sum)
@@ -282,9 +295,7 @@ impl Session {
             (Some(update), true) => Some(self.mask(index, update)?),
             _ => None,
         };
-        let bytes: Option<Vec<u8>> = masked
-            .as_ref()
-            .map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect());
+        let bytes: Option<Vec<u8>> = masked.as_ref().map(|words| self.ring.pack(words));
         let upload_signature = bytes.as_ref().map(|bytes| {
             let message = secure_sum::upload_message(&self.context, index, bytes);
             secure_sum::sign(&secrets.signing, &message)
@@ -296,7 +307,7 @@ impl Session {
             mask_secret: Bytes32(*secrets.mask),
             mask_key: keys.mask_key,
             self_mask_key: Bytes32(*self_mask.expose()),
-            self_mask: secure_sum::mask_words(&self_mask, MASK_WORDS),
+            self_mask: secure_sum::mask_words(&self_mask, MASK_WORDS, self.ring),
             commitment_b: commit(Commitment::SelfMask, &secrets.seed_b),
             commitment_s: commit(Commitment::MaskSecret, &secrets.seed_s),
             boxes: self.boxes(index, &shares)?,
@@ -371,7 +382,7 @@ impl Session {
                     j,
                     shared_secret,
                     key: Bytes32(*key.expose()),
-                    mask: secure_sum::mask_words(&key, MASK_WORDS),
+                    mask: secure_sum::mask_words(&key, MASK_WORDS, self.ring),
                 })
             })
             .collect()
@@ -381,11 +392,13 @@ impl Session {
         let mut words = update.to_vec();
         let seed = &self.members[usize::from(index)].secrets.seed_b;
         let key = secure_sum::self_mask_key(&self.context, seed, index);
-        secure_sum::add_mask(&mut words, &key, Sign::Plus);
+        secure_sum::add_mask(&mut words, &key, Sign::Plus, self.ring);
         for other in self.shared.others(index) {
             let (_, key) = self.pair_key(index, other)?;
-            secure_sum::add_mask(&mut words, &key, secure_sum::pair_sign(index, other));
+            let sign = secure_sum::pair_sign(index, other);
+            secure_sum::add_mask(&mut words, &key, sign, self.ring);
         }
+        words.iter_mut().for_each(|word| *word &= self.ring.mask());
         Some(words)
     }
 }

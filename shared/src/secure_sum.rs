@@ -13,6 +13,7 @@ mod derive;
 mod keys;
 mod mask;
 mod parameters;
+mod ring;
 mod sealed;
 mod shamir;
 
@@ -25,8 +26,9 @@ pub use derive::{
 pub use keys::{
     RosterEntry, agree, canonical_x25519, check_keys, roster_from_bytes, verify, x25519_public,
 };
-pub use mask::{MaskKey, Sign, add_mask, mask_words, pair_sign};
+pub use mask::{MaskKey, Sign, add_mask, add_mask_from, mask_words, pair_sign};
 pub use parameters::{Parameters, corrupt_clients};
+pub use ring::Ring;
 pub use sealed::{ShareBox, open_box, seal_box};
 pub use shamir::{ShareError, reconstruct, scalar_from_wide, share_position, split};
 

@@ -139,7 +139,7 @@ impl Report {
     /// The uploads, one for each client that sent one whole.
     #[must_use]
     pub fn uploads(&self) -> BTreeMap<usize, &[u8]> {
-        let upload = crate::wire::limits::upload(self.plain.first().map_or(0, Vec::len));
+        let upload = crate::wire::limits::upload(4 * self.plain.first().map_or(0, Vec::len));
         let longest = self
             .sent
             .iter()

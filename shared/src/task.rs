@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{self, Digest, Version};
+use crate::fixed_point;
+use crate::ids::{self, Digest, PublicKey, Version};
+use crate::secure_sum::Ring;
 use crate::wire;
 
 mod check;
@@ -46,6 +48,42 @@ pub struct TaskConfig {
     /// Seed of version 0.
     #[serde(with = "ids::bytes")]
     pub seed: [u8; 32],
+    /// Whether updates are rotated at random before they are rounded.
+    pub rotation: bool,
+    /// Who adds the updates up.
+    pub aggregation: Aggregation,
+    /// Who vouches for each entry of a roster.
+    pub attestation: Option<Attestation>,
+}
+
+/// Who adds the updates up. The order is the wire format: append only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    /// One aggregator, by the secure sum of a cohort (mode A).
+    #[default]
+    OneAggregator,
+    /// A leader and a helper that do not collude (mode B).
+    TwoAggregators(Helper),
+}
+
+/// The second aggregator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Helper {
+    /// Where the leader reaches it.
+    pub url: String,
+    /// X25519: what clients seal their seeds to.
+    pub key: PublicKey,
+}
+
+/// An issuer of one-use tokens (RFC 9578, type 2) that is not the aggregator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// The issuer's RSA public key, DER SubjectPublicKeyInfo.
+    #[serde(with = "serde_bytes")]
+    pub issuer_key: Vec<u8>,
+    /// SHA-256 of the token challenge.
+    pub challenge_digest: Digest,
 }
 
 /// The frozen base model.
@@ -220,6 +258,12 @@ impl TaskConfig {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&wire::encode_bare(self))
+    }
+
+    /// The ring that updates of this task are added in.
+    #[must_use]
+    pub fn ring(&self) -> Ring {
+        fixed_point::ring(&self.quantiser, self.cohort.cohort_size)
     }
 
     /// What every mask key of a round is bound to: SHA-256("choir/model" || config digest ||

@@ -3,7 +3,7 @@
 
 use choir_shared::ids::Bytes32;
 use choir_shared::kat::{self, KatError, KatInput, KatOutput};
-use choir_shared::secure_sum::{self, MaskKey, Sign};
+use choir_shared::secure_sum::{self, MaskKey, Ring, Sign};
 use zeroize::Zeroizing;
 
 fn input() -> KatInput {
@@ -49,7 +49,7 @@ fn the_masked_vectors_of_the_survivors_open_to_their_sum() {
             .zip(words)
             .for_each(|(total, word)| *total = total.wrapping_add(*word));
         let key = MaskKey::new(Zeroizing::new(client.self_mask_key.0));
-        secure_sum::add_mask(&mut masked, &key, Sign::Minus);
+        secure_sum::add_mask(&mut masked, &key, Sign::Minus, Ring::FULL);
     }
     // Client 1 shared and did not upload: its pair masks are still in the sum.
     for pair in output
@@ -64,6 +64,7 @@ fn the_masked_vectors_of_the_survivors_open_to_their_sum() {
                 &mut masked,
                 &key,
                 secure_sum::pair_sign(survivor, 1).flipped(),
+                Ring::FULL,
             );
         }
     }

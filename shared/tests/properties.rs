@@ -8,7 +8,7 @@ use choir_shared::kat::{self, KatInput, KatSecrets};
 use choir_shared::messages::{AggregatorMessage, ClientMessage, Upload};
 use choir_shared::policy::Policy;
 use choir_shared::round::{PhaseName, Round};
-use choir_shared::secure_sum::{self, MaskKey, Parameters, Sign};
+use choir_shared::secure_sum::{self, MaskKey, Parameters, Ring, Sign};
 use choir_shared::sim::{self, ClientEnd, Close, Faults, Plan, Step};
 use choir_shared::task::Quantiser;
 use choir_shared::update::{FrozenUpdate, UpdateError};
@@ -147,7 +147,7 @@ proptest! {
             let words = client.masked_update.as_ref().expect("an update was given");
             sum.iter_mut().zip(words).for_each(|(total, word)| *total = total.wrapping_add(*word));
             let key = MaskKey::new(Zeroizing::new(client.self_mask_key.0));
-            secure_sum::add_mask(&mut sum, &key, Sign::Minus);
+            secure_sum::add_mask(&mut sum, &key, Sign::Minus, Ring::FULL);
         }
         prop_assert_eq!(Some(sum), output.sum);
     }
@@ -255,6 +255,7 @@ fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
         round_id: RoundId([2; 16]),
         model_digest: Digest([3; 32]),
         d,
+        r: 32,
         quantiser: Quantiser {
             levels: 65_535,
             bound: 1.0,

@@ -57,7 +57,7 @@ fn little_endian(words: &[u32]) -> Vec<u8> {
 
 fn vector(upload: &[u8]) -> Vec<u8> {
     let upload: Upload<'_> =
-        wire::decode(upload, limits::upload(VALUES + 1)).expect("an upload decodes");
+        wire::decode(upload, limits::upload(4 * (VALUES + 1))).expect("an upload decodes");
     upload.words.to_vec()
 }
 

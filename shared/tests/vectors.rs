@@ -3,7 +3,7 @@
 use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use choir_shared::ids::{Digest, PublicKey, SignatureBytes, from_hex, to_hex};
-use choir_shared::secure_sum::{self, MaskKey};
+use choir_shared::secure_sum::{self, MaskKey, Ring};
 use curve25519_dalek::Scalar;
 use ed25519_dalek::{Signer, SigningKey};
 use zeroize::Zeroizing;
@@ -79,13 +79,13 @@ fn masks_are_the_chacha20_of_rfc_8439() {
                     9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed\
                     29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f";
     let key = MaskKey::new(Zeroizing::new([0; 32]));
-    let stream = secure_sum::mask_words(&key, 32);
+    let stream = secure_sum::mask_words(&key, 32, Ring::FULL);
     let stream: Vec<u8> = stream.iter().flat_map(|word| word.to_le_bytes()).collect();
     assert_eq!(to_hex(&stream), expected);
     // Vector 3: counter 1.
     let mut key = [0; 32];
     key[31] = 1;
-    let words = secure_sum::mask_words(&MaskKey::new(Zeroizing::new(key)), 20);
+    let words = secure_sum::mask_words(&MaskKey::new(Zeroizing::new(key)), 20, Ring::FULL);
     let stream: Vec<u8> = words[16..]
         .iter()
         .flat_map(|word| word.to_le_bytes())
@@ -96,9 +96,12 @@ fn masks_are_the_chacha20_of_rfc_8439() {
 #[test]
 fn masks_are_the_same_in_tiles_of_any_length() {
     let key = MaskKey::new(Zeroizing::new([3; 32]));
-    let whole = secure_sum::mask_words(&key, 5_000);
+    let whole = secure_sum::mask_words(&key, 5_000, Ring::FULL);
     for count in (0..70).chain([1_023, 1_024, 1_025, 2_047, 2_048, 4_097]) {
-        assert_eq!(secure_sum::mask_words(&key, count), whole[..count]);
+        assert_eq!(
+            secure_sum::mask_words(&key, count, Ring::FULL),
+            whole[..count]
+        );
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ConnectionId, Digest, Timestamp};
 use crate::messages::{AbortReason, AggregatorMessage, ClientMessage, Upload};
 use crate::reject::{Reject, RejectCode};
-use crate::secure_sum::RosterEntry;
+use crate::secure_sum::{Ring, RosterEntry};
 use crate::task::AdapterLayout;
 use crate::wire::{self, limits};
 
@@ -38,6 +38,7 @@ use members::Members;
 #[derive(Clone, Debug, PartialEq)]
 struct Terms {
     setup: RoundSetup,
+    ring: Ring,
     ring_len: usize,
     model_digest: Digest,
 }
@@ -46,6 +47,7 @@ impl Terms {
     fn new(setup: RoundSetup) -> Result<Self, SetupError> {
         setup.task.check()?;
         Ok(Self {
+            ring: setup.task.ring(),
             ring_len: AdapterLayout::new(&setup.task)?.ring_len(),
             model_digest: setup.task.model_digest(setup.version, setup.adapter),
             setup,
@@ -127,7 +129,7 @@ impl Round {
     /// Largest body that an upload of this round may have.
     #[must_use]
     pub const fn upload_limit(&self) -> usize {
-        limits::upload(self.terms.ring_len)
+        limits::upload(self.terms.ring.packed_len(self.terms.ring_len))
     }
 
     /// What the round was opened with.
@@ -231,7 +233,7 @@ impl Round {
             return Err(RejectCode::WrongRound.into());
         }
         match &mut self.phase {
-            Phase::Collect(phase) => phase.accept(upload)?,
+            Phase::Collect(phase) => phase.accept(&self.terms, upload)?,
             phase => return Err(phase.refuse_upload(upload.index.0)),
         }
         Ok(alloc::vec![Effect::SumChanged])

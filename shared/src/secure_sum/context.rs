@@ -15,9 +15,6 @@ pub const PROTOCOL_VERSION: u8 = 1;
 /// X25519, Ed25519, HKDF-SHA256, ChaCha20, ChaCha20Poly1305.
 pub const SUITE: u8 = 1;
 
-/// Bits of the ring.
-const RING_BITS: u8 = 32;
-
 /// A round's settings. The field order is the format: the header is its postcard bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -71,7 +68,7 @@ impl Header {
             round_id,
             model_digest,
             d: u32::try_from(coordinates).map_err(|_| TaskError::PayloadSize)?,
-            r: RING_BITS,
+            r: task.ring().bits(),
             quantiser: task.quantiser,
             dp: task.dp,
             n_floor: task.cohort.min_cohort,

@@ -1,6 +1,6 @@
 //! Whether a task makes sense, before anyone trains for it.
 
-use super::{AdapterConfig, AdapterLayout, EncoderShape, Payload, TaskConfig};
+use super::{AdapterConfig, AdapterLayout, Aggregation, EncoderShape, Payload, TaskConfig};
 use crate::fixed_point;
 use crate::secure_sum::Parameters;
 use crate::wire::limits;
@@ -47,6 +47,9 @@ pub enum TaskError {
     /// The cohort's sizes are out of range or no quorum is possible.
     #[error("the cohort's sizes are out of range")]
     Cohort,
+    /// A rotation, a second aggregator or attested rosters are named, and not there yet.
+    #[error("rotation, two aggregators and attestation are not there yet")]
+    NotYet,
     /// A deadline is zero.
     #[error("a deadline is zero")]
     Deadlines,
@@ -70,6 +73,10 @@ impl TaskConfig {
         self.check_quantiser()?;
         self.check_dp()?;
         self.check_cohort()?;
+        let plain = !self.rotation
+            && self.aggregation == Aggregation::OneAggregator
+            && self.attestation.is_none();
+        ensure(plain, TaskError::NotYet)?;
         let Self { deadlines, .. } = self;
         let waits = [
             deadlines.enroll_ms,

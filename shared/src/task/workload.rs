@@ -6,8 +6,8 @@ use alloc::string::String;
 use alloc::vec;
 
 use super::{
-    AdapterConfig, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, LoraConfig, Optimizer,
-    Payload, Quantiser, Target, TaskConfig, Training,
+    AdapterConfig, Aggregation, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, LoraConfig,
+    Optimizer, Payload, Quantiser, Target, TaskConfig, Training,
 };
 use crate::ids::Digest;
 
@@ -108,6 +108,9 @@ pub fn encoder() -> TaskConfig {
             unmask_ms: 1,
         },
         seed: [0; 32],
+        rotation: false,
+        aggregation: Aggregation::OneAggregator,
+        attestation: None,
     }
 }
 

@@ -31,10 +31,10 @@ pub const AGGREGATOR_MESSAGE: usize = 8_192;
 /// UPLOAD beside its words: version, round id 16, index up to 3, signature 64, length up to 5.
 pub const UPLOAD_OVERHEAD: usize = 1 + 16 + 3 + 64 + 5;
 
-/// An upload of `coordinates` words of 4 bytes.
+/// An upload whose packed vector has so many bytes.
 #[must_use]
-pub const fn upload(coordinates: usize) -> usize {
-    UPLOAD_OVERHEAD + 4 * coordinates
+pub const fn upload(packed_bytes: usize) -> usize {
+    UPLOAD_OVERHEAD + packed_bytes
 }
 
 /// A task's config: at most 1,024 labels of 256 bytes and a length of 2 each are 264,192; name,

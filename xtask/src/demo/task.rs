@@ -5,8 +5,8 @@ use crate::failure::{AtPath, Failure, Outcome};
 use crate::setup::ModelFiles;
 use choir_shared::ids::{Digest, TaskId};
 use choir_shared::task::{
-    AdapterConfig, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, LoraConfig, Optimizer,
-    Payload, Quantiser, SoftPromptConfig, TaskConfig, Training,
+    AdapterConfig, Aggregation, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, LoraConfig,
+    Optimizer, Payload, Quantiser, SoftPromptConfig, TaskConfig, Training,
 };
 use std::fs;
 
@@ -156,6 +156,9 @@ impl Frame<'_> {
                 unmask_ms: 30_000,
             },
             seed: Digest::of(&options.seed.to_le_bytes()).0,
+            rotation: false,
+            aggregation: Aggregation::OneAggregator,
+            attestation: None,
         };
         task.check()
             .map_err(|error| Failure::Data(format!("this makes no task: {error}")))?;

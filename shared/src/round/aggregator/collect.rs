@@ -76,7 +76,7 @@ impl Collect {
         }
     }
 
-    pub(super) fn accept(&mut self, upload: &Upload<'_>) -> Result<(), Reject> {
+    pub(super) fn accept(&mut self, terms: &Terms, upload: &Upload<'_>) -> Result<(), Reject> {
         let index = upload.index.0;
         let entry = self
             .members
@@ -89,15 +89,15 @@ impl Collect {
         if self.uploaded.contains(index) {
             return Err(RejectCode::Duplicate.into());
         }
-        if upload.words.len() != self.sum.len() * 4 {
+        if upload.words.len() != terms.ring.packed_len(self.sum.len()) {
             return Err(RejectCode::WrongLength.into());
         }
         let message = secure_sum::upload_message(&self.members.context, index, upload.words);
         if !secure_sum::verify(&entry.signing_key, &message, &upload.signature) {
             return Err(RejectCode::BadSignature.into());
         }
-        for (total, word) in self.sum.iter_mut().zip(upload.words.chunks_exact(4)) {
-            *total = total.wrapping_add(u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        if !terms.ring.add_packed(&mut self.sum, upload.words) {
+            return Err(RejectCode::WrongLength.into());
         }
         self.uploaded.insert(index);
         Ok(())

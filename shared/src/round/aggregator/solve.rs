@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::Terms;
 use super::unmask::Unmask;
 use crate::messages::AbortReason;
-use crate::secure_sum::{self, Commitment, Sign};
+use crate::secure_sum::{self, Commitment, Ring, Sign};
 
 /// Why seeds cannot be put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +54,16 @@ impl Seeds {
     }
 
     /// Takes the masks off `sum`.
-    pub(super) fn unmask(self, round: &Unmask, mut sum: Vec<u32>) -> Result<Vec<u32>, AbortReason> {
+    pub(super) fn unmask(
+        self,
+        round: &Unmask,
+        mut sum: Vec<u32>,
+        ring: Ring,
+    ) -> Result<Vec<u32>, AbortReason> {
         let (context, roster) = (&round.members.context, &round.members.roster);
         for (owner, seed) in &self.self_masks {
             let key = secure_sum::self_mask_key(context, seed, *owner);
-            secure_sum::add_mask(&mut sum, &key, Sign::Minus);
+            secure_sum::add_mask(&mut sum, &key, Sign::Minus, ring);
         }
         for (dropped, secret) in &self.mask_secrets {
             let dropped_key = &roster[usize::from(*dropped)].mask_key;
@@ -68,9 +73,10 @@ impl Seeds {
                     secure_sum::agree(secret, survivor_key).ok_or(AbortReason::WrongShares)?;
                 let key = secure_sum::pair_mask_key(context, &shared, survivor_key, dropped_key);
                 let applied = secure_sum::pair_sign(survivor, *dropped);
-                secure_sum::add_mask(&mut sum, &key, applied.flipped());
+                secure_sum::add_mask(&mut sum, &key, applied.flipped(), ring);
             }
         }
+        sum.iter_mut().for_each(|word| *word &= ring.mask());
         Ok(sum)
     }
 }

@@ -123,7 +123,7 @@ impl Unmask {
     pub(super) fn close(mut self, terms: &Terms) -> (Phase, Vec<Effect>) {
         let sum = core::mem::take(&mut self.sum);
         let unmasked = Seeds::solve(&self)
-            .and_then(|seeds| seeds.unmask(&self, sum))
+            .and_then(|seeds| seeds.unmask(&self, sum, terms.ring))
             .and_then(|sum| solve::check_range(terms, self.survivors.count(), sum));
         match unmasked {
             Ok(sum) => Closed::open(terms, self.members, self.survivors, sum),

@@ -11,7 +11,7 @@ use super::{Agreement, ClientEffect, ClientFault, HeldShares, State, Step};
 use crate::ids::{ClientIndex, Digest, RoundId};
 use crate::messages::Upload;
 use crate::round::PhaseName;
-use crate::secure_sum::{self, Bitmap, SessionSecrets, Sign};
+use crate::secure_sum::{self, Bitmap, Ring, SessionSecrets, Sign};
 use crate::wire;
 use crate::wire::limits::BOX_BYTES;
 
@@ -51,9 +51,15 @@ impl Masked {
             .ok_or(ClientFault::Sharers)?;
         let held = open_boxes(&membership, &secrets, &sharers, &boxes)?;
         let mut words = update.into_words();
-        mask(&membership, &secrets, &sharers, &mut words)?;
+        let ring = agreement.task.ring();
+        mask(&membership, &secrets, &sharers, &mut words, ring)?;
         let signing = secrets.signing;
-        let upload = seal_upload(agreement.round_id, &membership, &signing, &words);
+        let upload = seal_upload(
+            agreement.round_id,
+            &membership,
+            &signing,
+            &ring.pack(&words),
+        );
         let effects = alloc::vec![
             ClientEffect::Phase(PhaseName::Collect),
             ClientEffect::Upload(upload.clone()),
@@ -126,32 +132,27 @@ fn mask(
     secrets: &SessionSecrets,
     sharers: &Bitmap,
     words: &mut [u32],
+    ring: Ring,
 ) -> Result<(), ClientFault> {
     let (context, index) = (&membership.context, membership.index);
     let key = secure_sum::self_mask_key(context, &secrets.seed_b, index);
-    secure_sum::add_mask(words, &key, Sign::Plus);
+    secure_sum::add_mask(words, &key, Sign::Plus, ring);
     let own = &membership.entry(index).mask_key;
     for other in sharers.others(index) {
         let theirs = &membership.entry(other).mask_key;
         let shared = secure_sum::agree(&secrets.mask, theirs).ok_or(ClientFault::RosterKeys)?;
         let key = secure_sum::pair_mask_key(context, &shared, own, theirs);
-        secure_sum::add_mask(words, &key, secure_sum::pair_sign(index, other));
+        secure_sum::add_mask(words, &key, secure_sum::pair_sign(index, other), ring);
     }
     Ok(())
 }
 
-fn seal_upload(
-    round: RoundId,
-    membership: &Membership,
-    key: &SigningKey,
-    words: &Zeroizing<Vec<u32>>,
-) -> Vec<u8> {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let message = secure_sum::upload_message(&membership.context, membership.index, &bytes);
+fn seal_upload(round: RoundId, membership: &Membership, key: &SigningKey, words: &[u8]) -> Vec<u8> {
+    let message = secure_sum::upload_message(&membership.context, membership.index, words);
     wire::encode(&Upload {
         round,
         index: ClientIndex(membership.index),
         signature: secure_sum::sign(key, &message),
-        words: &bytes,
+        words,
     })
 }
