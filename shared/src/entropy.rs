@@ -13,6 +13,18 @@ pub(crate) fn array<const N: usize>(entropy: &mut dyn Entropy) -> [u8; N] {
     bytes
 }
 
+/// A uniform number below `bound`, which is positive: words of the last, incomplete run of `bound`
+/// are drawn again.
+pub(crate) fn below(entropy: &mut dyn Entropy, bound: u32) -> u32 {
+    let excess = (u32::MAX % bound + 1) % bound;
+    loop {
+        let word = u32::from_le_bytes(array(entropy));
+        if word <= u32::MAX - excess {
+            return word % bound;
+        }
+    }
+}
+
 /// A reproducible source for tests: ChaCha20 under a key made of the seed. Anyone who knows the
 /// seed knows every secret.
 #[cfg(feature = "test-util")]

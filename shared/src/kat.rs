@@ -297,7 +297,7 @@ impl Session {
         };
         let bytes: Option<Vec<u8>> = masked.as_ref().map(|words| self.ring.pack(words));
         let upload_signature = bytes.as_ref().map(|bytes| {
-            let message = secure_sum::upload_message(&self.context, index, bytes);
+            let message = secure_sum::upload_message(&self.context, index, Digest::of(bytes));
             secure_sum::sign(&secrets.signing, &message)
         });
         Some(KatClient {

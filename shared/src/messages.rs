@@ -52,8 +52,8 @@ pub enum ClientMessage {
         /// Ed25519 over the digest of context, U2 and U3.
         signature: SignatureBytes,
     },
-    /// OPEN: for each owner in U2 but the sender, ascending, one share of 32 bytes: of the self
-    /// mask's seed if the owner survived, of the mask key's seed if not.
+    /// OPEN: for each owner in U2 that chose the sender as neighbour, ascending, one share of 32
+    /// bytes: of the self mask's seed if the owner survived, of the mask key's seed if not.
     Open {
         /// The round.
         round: RoundId,
@@ -114,13 +114,12 @@ pub enum AggregatorMessage {
         /// The round's settings, as hashed into the context.
         #[serde(with = "serde_bytes")]
         header: Vec<u8>,
-        /// 96 bytes for each client: signing, channel and mask key, in join order.
+        /// 96 bytes for each client: signing, channel and mask key, in join order. A client finds
+        /// its place by its own keys.
         #[serde(with = "serde_bytes")]
         roster: Vec<u8>,
-        /// The receiver's place.
-        index: ClientIndex,
     },
-    /// DELIVER: who shared, and their boxes for the receiver.
+    /// DELIVER: who shared, and the boxes of those of them that chose the receiver.
     Deliver {
         /// U2, bit 0 of byte 0 is index 0.
         #[serde(with = "serde_bytes")]

@@ -10,6 +10,7 @@
 mod bitmap;
 mod context;
 mod derive;
+mod expansion;
 mod keys;
 mod mask;
 mod parameters;
@@ -23,6 +24,7 @@ pub use derive::{
     Commitment, ack_digest, commitment, mask_secret, pair_mask_key, resume_message, self_mask_key,
     share_box_key, upload_message,
 };
+pub use expansion::Expansion;
 pub use keys::{
     RosterEntry, agree, canonical_x25519, check_keys, roster_from_bytes, verify, x25519_public,
 };

@@ -13,6 +13,7 @@ use crate::ids::{ConnectionId, Digest, RoundId, TaskId, Timestamp, Version};
 use crate::messages::{AbortReason, Receipt};
 use crate::policy::Policy;
 use crate::reject::RejectCode;
+use crate::round::aggregator::Part;
 use crate::round::{
     ClientRound, JoinSetup, LeaveReason, Outcome, PhaseName, Round, RoundSetup, SetupError,
 };
@@ -165,7 +166,7 @@ struct Simulation {
     plan: Plan,
     entropy: InsecureSeededEntropy,
     round: Round,
-    stored_sum: Option<Vec<u32>>,
+    stored: BTreeMap<Part, Vec<u8>>,
     clients: Vec<Client>,
     queue: BTreeMap<(u64, u64), Delivery>,
     last_on: BTreeMap<(ConnectionId, bool), u64>,
@@ -221,7 +222,7 @@ pub fn run(plan: Plan) -> Result<Report, SetupError> {
     let mut simulation = Simulation {
         entropy,
         round,
-        stored_sum: None,
+        stored: BTreeMap::new(),
         clients,
         queue: BTreeMap::new(),
         last_on: BTreeMap::new(),

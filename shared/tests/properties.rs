@@ -7,6 +7,7 @@ use choir_shared::ids::{Bytes32, Digest, RoundId, TaskId};
 use choir_shared::kat::{self, KatInput, KatSecrets};
 use choir_shared::messages::{AggregatorMessage, ClientMessage, Upload};
 use choir_shared::policy::Policy;
+use choir_shared::round::aggregator::Part;
 use choir_shared::round::{PhaseName, Round};
 use choir_shared::secure_sum::{self, MaskKey, Parameters, Ring, Sign};
 use choir_shared::sim::{self, ClientEnd, Close, Faults, Plan, Step};
@@ -186,7 +187,9 @@ proptest! {
             let _ = wire::decode::<CreateTask>(bytes, 500);
             let _ = wire::decode::<RoundStatus>(bytes, 500);
             let _ = wire::decode::<SiteStatus>(bytes, 500);
-            let _ = Round::from_parts(bytes, None);
+            for part in [Part::Setup, Part::Head, Part::Roster, Part::Shared(0), Part::Sum] {
+                let _ = Round::from_parts([(part, bytes)]);
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 //! An aggregator that is restarted goes on from what it stored; a client that comes back takes its
 //! place.
 
+use std::collections::BTreeMap;
+
 use choir_shared::messages::{AbortReason, AggregatorMessage, ClientMessage};
 use choir_shared::reject::RejectCode;
+use choir_shared::round::aggregator::Part;
 use choir_shared::round::{Event, LeaveReason, PhaseName, Round, StateError};
 use choir_shared::wire::{self, limits};
 
@@ -18,12 +21,6 @@ const PHASES: [PhaseName; 4] = [
     PhaseName::Unmask,
 ];
 
-fn restart(table: &mut Table) {
-    let (state, sum) = table.round.to_parts();
-    let sum = sum.map(<[u32]>::to_vec);
-    table.round = Round::from_parts(&state, sum).expect("stored parts make a round");
-}
-
 fn finish(table: &mut Table, mut pending: Vec<(usize, Out)>) {
     while !pending.is_empty() {
         table.give_all(&pending);
@@ -37,7 +34,7 @@ fn finish(table: &mut Table, mut pending: Vec<(usize, Out)>) {
 fn a_round_that_everybody_lost_waits_for_them_until_the_deadline() {
     for phase in PHASES {
         let (mut table, pending) = Table::at(phase, 5);
-        restart(&mut table);
+        table.restart();
         for client in 0..5 {
             table.event(Event::Disconnected(table.link(client)));
         }
@@ -56,7 +53,7 @@ fn clients_that_come_back_answer_again_to_the_byte() {
     for phase in PHASES {
         let (mut table, pending) = Table::at(phase, 5);
         table.give_all(&pending[..2]);
-        restart(&mut table);
+        table.restart();
         for client in 0..5 {
             let resume = table.relink(client);
             table.give_all(&resume);
@@ -84,13 +81,13 @@ fn a_restart_after_every_event_changes_nothing() {
             table
                 .give(client, &out)
                 .expect("an honest message is taken");
-            restart(&mut table);
+            table.restart();
         }
         pending = table.answers();
     }
     finish(&mut table, Vec::new());
     let published = table.outcome.clone();
-    restart(&mut table);
+    table.restart();
     assert_eq!(
         table.round.outcome(),
         published,
@@ -201,41 +198,79 @@ fn a_wrong_share_is_left_out_where_others_suffice_and_aborts_the_round_where_not
     let (mut table, mut pending) = Table::at(PhaseName::Unmask, 3);
     lie(&mut table, &mut pending);
     assert_eq!(table.round.abort_reason(), Some(AbortReason::WrongShares));
-    assert!(table.round.to_parts().1.is_none(), "the sum is gone");
+    assert!(!table.stored.contains_key(&Part::Sum), "the sum is gone");
 }
 
 #[test]
 fn parts_that_are_no_round_are_refused() {
     let (table, _) = Table::at(PhaseName::Collect, 4);
-    let (state, sum) = table.round.to_parts();
-    let sum = sum.expect("a sum").to_vec();
-    assert!(matches!(
-        Round::from_parts(&state[1..], None),
-        Err(StateError::Wire(_))
-    ));
-    assert_eq!(Round::from_parts(&state, None).err(), Some(StateError::Sum));
-    assert_eq!(
-        Round::from_parts(&state, Some(sum[1..].to_vec())).err(),
-        Some(StateError::Sum)
-    );
-    let (table, _) = Table::at(PhaseName::ShareKeys, 4);
-    let (state, _) = table.round.to_parts();
-    assert_eq!(
-        Round::from_parts(&state, Some(sum)).err(),
-        Some(StateError::Sum)
-    );
+    let refusal = |change: &dyn Fn(&mut BTreeMap<Part, Vec<u8>>)| {
+        let mut parts = table.stored.clone();
+        change(&mut parts);
+        Round::from_parts(parts).err()
+    };
+    assert_eq!(refusal(&|_| {}), None);
+    for part in [Part::Setup, Part::Head, Part::Roster] {
+        let missing = refusal(&|parts| drop(parts.remove(&part)));
+        assert_eq!(missing, Some(StateError::Part), "{part:?}");
+        let cut = refusal(&|parts| {
+            let bytes = parts.get_mut(&part).expect("a part");
+            bytes.truncate(bytes.len() - 1);
+        });
+        assert!(matches!(cut, Some(StateError::Wire(_))), "{part:?}");
+    }
+    let (other, _) = Table::at(PhaseName::Collect, 5);
+    let swapped = refusal(&|parts| {
+        parts.insert(Part::Roster, other.stored[&Part::Roster].clone());
+    });
+    assert_eq!(swapped, Some(StateError::Part), "another round's roster");
+    let stranger = refusal(&|parts| {
+        parts.insert(Part::Shared(4), parts[&Part::Shared(3)].clone());
+    });
+    assert_eq!(stranger, Some(StateError::Part), "no client of the roster");
+    let no_sum = refusal(&|parts| drop(parts.remove(&Part::Sum)));
+    assert_eq!(no_sum, Some(StateError::Sum));
+    for left in [3, 4] {
+        let short = refusal(&|parts| {
+            let sum = parts.get_mut(&Part::Sum).expect("a sum");
+            sum.truncate(sum.len() - left);
+        });
+        assert_eq!(short, Some(StateError::Sum), "{left} bytes less");
+    }
+    let (early, _) = Table::at(PhaseName::ShareKeys, 4);
+    let mut parts = early.stored;
+    parts.insert(Part::Sum, table.stored[&Part::Sum].clone());
+    assert_eq!(Round::from_parts(parts).err(), Some(StateError::Sum));
 }
 
 #[test]
-fn the_largest_state_stays_within_its_limit() {
+fn a_part_is_found_again_by_its_name() {
+    let parts = [
+        Part::Setup,
+        Part::Head,
+        Part::Roster,
+        Part::Shared(0),
+        Part::Ack(999),
+        Part::Opened(65_535),
+        Part::Sum,
+    ];
+    for part in parts {
+        assert_eq!(part.name().parse(), Ok(part));
+    }
+    for name in ["", "shared", "shared x", "shared 65536", "head 1", "other"] {
+        assert_eq!(name.parse::<Part>(), Err(StateError::Part), "{name}");
+    }
+}
+
+#[test]
+fn what_an_event_stores_is_small() {
     for phase in PHASES {
         let (mut table, pending) = Table::at(phase, 49);
-        table.give_all(&pending[..48]);
-        let (state, _) = table.round.to_parts();
-        assert!(
-            state.len() < limits::ROUND_STATE / 2,
-            "{phase}: {}",
-            state.len()
-        );
+        table.restart();
+        table.stored.clear();
+        table.give_all(&pending[..1]);
+        let changed: usize = table.stored.values().map(Vec::len).sum();
+        // The longest is SHARE with 48 boxes of 80; the head has a dozen bytes for each client.
+        assert!(changed < 5_000, "{phase}: {changed}");
     }
 }

@@ -104,9 +104,8 @@ fn aggregator_messages() -> Vec<(AggregatorMessage, String)> {
             AggregatorMessage::Roster {
                 header: vec![1],
                 roster: vec![2, 3],
-                index: ClientIndex(4),
             },
-            "0101010102020304".into(),
+            "01010101020203".into(),
         ),
         (
             AggregatorMessage::Deliver {
@@ -268,16 +267,15 @@ fn statuses_come_back_and_fit_their_limits() {
 fn the_largest_messages_fit_their_limits() {
     let share = ClientMessage::Share {
         round: RoundId([255; 16]),
-        out_list: (1..49).map(ClientIndex).collect(),
+        out_list: (1..1_000).map(ClientIndex).collect(),
         commitment_b: Digest([255; 32]),
         commitment_s: Digest([255; 32]),
-        boxes: vec![255; 48 * limits::BOX_BYTES],
+        boxes: vec![255; 999 * limits::BOX_BYTES],
     };
     assert!(wire::encode(&share).len() <= limits::CLIENT_MESSAGE);
     let roster = AggregatorMessage::Roster {
         header: vec![0; 160],
-        roster: vec![0; 49 * 96],
-        index: ClientIndex(48),
+        roster: vec![0; 1_000 * (96 + 256)],
     };
     assert!(wire::encode(&roster).len() <= limits::AGGREGATOR_MESSAGE);
     let mut task = task();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ConnectionId, Digest, Timestamp};
 use crate::messages::{AbortReason, AggregatorMessage, ClientMessage, Upload};
 use crate::reject::{Reject, RejectCode};
-use crate::secure_sum::{Ring, RosterEntry};
+use crate::secure_sum::{Expansion, Ring, RosterEntry};
 use crate::task::AdapterLayout;
 use crate::wire::{self, limits};
 
@@ -22,6 +22,7 @@ mod collect;
 mod confirm;
 mod enroll;
 mod event;
+mod graph;
 mod members;
 mod parts;
 mod share_keys;
@@ -29,10 +30,12 @@ mod solve;
 mod status;
 mod unmask;
 
-pub use closed::sum_bytes;
 pub use event::{Effect, Event, Outcome, RoundSetup, SetupError, StateError};
+pub use parts::{Change, Part, words_from_bytes, words_to_bytes};
 
+use graph::Shared;
 use members::Members;
+use parts::Changed;
 
 /// What does not change during a round.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +75,7 @@ enum Phase {
 pub struct Round {
     terms: Terms,
     phase: Phase,
+    changed: Changed,
 }
 
 impl Round {
@@ -80,10 +84,13 @@ impl Round {
     /// # Errors
     /// [`SetupError`] if the task's settings make no sense.
     pub fn new(setup: RoundSetup) -> Result<Self, SetupError> {
-        let terms = Terms::new(setup)?;
+        let mut changed = Changed::default();
+        changed.mark(Part::Setup);
+        changed.mark(Part::Head);
         Ok(Self {
-            terms,
+            terms: Terms::new(setup)?,
             phase: Phase::Enroll(enroll::Enroll::default()),
+            changed,
         })
     }
 
@@ -94,11 +101,13 @@ impl Round {
     pub fn handle(&mut self, event: Event<'_>, now: Timestamp) -> Result<Vec<Effect>, Reject> {
         let mut effects = match event {
             Event::Message { from, message } => self.message(from, message, now)?,
-            Event::Upload(upload) => self.upload(&upload)?,
+            Event::Upload { upload, digest } => self.upload(&upload, digest)?,
+            Event::Expanded(masks) => self.subtract(&masks)?,
             Event::Disconnected(from) => self.disconnect(from),
             Event::Tick => Vec::new(),
             Event::Stop => self.stop(),
         };
+        self.changed.mark(Part::Head);
         self.advance(now, &mut effects);
         Ok(effects)
     }
@@ -122,8 +131,9 @@ impl Round {
     /// # Errors
     /// [`Reject`]; the round is then unchanged.
     pub fn handle_upload(&mut self, bytes: &[u8], now: Timestamp) -> Result<Vec<Effect>, Reject> {
-        let upload = wire::decode(bytes, self.upload_limit())?;
-        self.handle(Event::Upload(upload), now)
+        let upload: Upload<'_> = wire::decode(bytes, self.upload_limit())?;
+        let digest = Digest::of(upload.words);
+        self.handle(Event::Upload { upload, digest }, now)
     }
 
     /// Largest body that an upload of this round may have.
@@ -185,12 +195,14 @@ impl Round {
                     ..
                 },
             ) => {
-                let shared = share_keys::Shared {
+                let shared = Shared {
+                    out_list: out_list.iter().map(|other| other.0).collect(),
                     commitment_b,
                     commitment_s,
                     boxes,
                 };
-                phase.accept(from, &out_list, shared)?;
+                let index = phase.accept(from, &out_list, shared)?;
+                self.changed.mark(Part::Shared(index));
             }
             (
                 Phase::Confirm(phase),
@@ -198,10 +210,12 @@ impl Round {
                     index, signature, ..
                 },
             ) => {
-                phase.accept(from, index, signature)?;
+                let index = phase.accept(from, index, signature)?;
+                self.changed.mark(Part::Ack(index));
             }
             (Phase::Unmask(phase), ClientMessage::Open { shares, .. }) => {
-                phase.accept(from, shares)?;
+                let index = phase.accept(from, shares)?;
+                self.changed.mark(Part::Opened(index));
             }
             // The seeds were complete without this one.
             (Phase::Closed(phase), ClientMessage::Open { .. })
@@ -228,15 +242,35 @@ impl Round {
         Ok(Vec::new())
     }
 
-    fn upload(&mut self, upload: &Upload<'_>) -> Result<Vec<Effect>, Reject> {
+    /// The masks that [`Effect::Expand`] asks to be expanded; none at other times.
+    #[must_use]
+    pub const fn expansion(&self) -> Option<&Expansion> {
+        match &self.phase {
+            Phase::Unmask(phase) => phase.expansion.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn subtract(&mut self, masks: &[u32]) -> Result<Vec<Effect>, Reject> {
+        let Phase::Unmask(phase) = &mut self.phase else {
+            return Err(RejectCode::WrongPhase.into());
+        };
+        let (next, effects) = phase.subtract(&self.terms, masks)?;
+        self.changed.enter(&next);
+        self.phase = next;
+        Ok(effects)
+    }
+
+    fn upload(&mut self, upload: &Upload<'_>, digest: Digest) -> Result<Vec<Effect>, Reject> {
         if upload.round != self.terms.setup.round_id {
             return Err(RejectCode::WrongRound.into());
         }
         match &mut self.phase {
-            Phase::Collect(phase) => phase.accept(&self.terms, upload)?,
+            Phase::Collect(phase) => phase.accept(&self.terms, upload, digest)?,
             phase => return Err(phase.refuse_upload(upload.index.0)),
         }
-        Ok(alloc::vec![Effect::SumChanged])
+        self.changed.mark(Part::Sum);
+        Ok(Vec::new())
     }
 
     fn disconnect(&mut self, from: ConnectionId) -> Vec<Effect> {
@@ -258,6 +292,7 @@ impl Round {
                 None => return Vec::new(),
             },
         };
+        self.changed.enter(&phase);
         self.phase = phase;
         effects
     }
@@ -267,6 +302,7 @@ impl Round {
             // Should closing a phase ever panic, what is left is an aborted round.
             let phase = core::mem::replace(&mut self.phase, Phase::Aborted(AbortReason::Stopped));
             let (next, more) = phase.close(&self.terms, now);
+            self.changed.enter(&next);
             self.phase = next;
             effects.extend(more);
         }
@@ -291,28 +327,23 @@ impl Phase {
             Self::ShareKeys(phase) => phase.close(terms, now),
             Self::Collect(phase) => phase.close(terms, now),
             Self::Confirm(phase) => phase.close(terms, now),
-            Self::Unmask(phase) => phase.close(terms),
+            Self::Unmask(phase) => phase.close(terms, now),
             over @ (Self::Closed(_) | Self::Aborted(_)) => (over, Vec::new()),
         }
     }
 
     fn abort(reason: AbortReason, connections: Vec<ConnectionId>) -> (Self, Vec<Effect>) {
-        let message = AggregatorMessage::Aborted { reason };
-        let mut effects: Vec<Effect> = connections
-            .into_iter()
-            .map(|to| Effect::Send {
-                to,
-                message: message.clone(),
-            })
-            .collect();
-        effects.extend([Effect::SumChanged, Effect::Aborted(reason)]);
+        let farewell = Effect::Send {
+            to: connections,
+            message: AggregatorMessage::Aborted { reason },
+        };
+        let effects = alloc::vec![farewell, Effect::Aborted(reason)];
         (Self::Aborted(reason), effects)
     }
 
     fn abort_members(reason: AbortReason, members: &Members) -> (Self, Vec<Effect>) {
-        let mut effects =
-            members.send_each(members.indices(), |_| AggregatorMessage::Aborted { reason });
-        effects.extend([Effect::SumChanged, Effect::Aborted(reason)]);
+        let farewell = members.send_all(members.indices(), AggregatorMessage::Aborted { reason });
+        let effects = alloc::vec![farewell, Effect::Aborted(reason)];
         (Self::Aborted(reason), effects)
     }
 }

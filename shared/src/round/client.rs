@@ -155,6 +155,18 @@ impl ClientRound {
         }
     }
 
+    /// The client's place in the roster, from ROSTER until the round is over for it.
+    #[must_use]
+    pub const fn index(&self) -> Option<u16> {
+        match &self.state {
+            State::Lobby(_) | State::Over(_) => None,
+            State::Sharing(state) => Some(state.membership.index),
+            State::Masked(state) => Some(state.membership.index),
+            State::Confirming(state) => Some(state.index()),
+            State::Opened(state) => Some(state.index()),
+        }
+    }
+
     /// Whether the round is over for this client.
     #[must_use]
     pub const fn is_over(&self) -> bool {
@@ -183,22 +195,12 @@ impl ClientRound {
                 };
                 Ok((state, alloc::vec![lobby]))
             }
-            (
-                State::Lobby(lobby),
-                AggregatorMessage::Roster {
-                    header,
-                    roster,
-                    index,
-                },
-            ) => Sharing::start(agreement, lobby, &header, &roster, index.0, entropy),
-            (
-                State::Sharing(state),
-                AggregatorMessage::Roster {
-                    header,
-                    roster,
-                    index,
-                },
-            ) => state.again(&header, &roster, index.0),
+            (State::Lobby(lobby), AggregatorMessage::Roster { header, roster }) => {
+                Sharing::start(agreement, lobby, &header, &roster, entropy)
+            }
+            (State::Sharing(state), AggregatorMessage::Roster { header, roster }) => {
+                state.again(&header, &roster)
+            }
             (
                 State::Sharing(state),
                 AggregatorMessage::Deliver {
@@ -206,10 +208,15 @@ impl ClientRound {
                     senders,
                     boxes,
                 },
-            ) => Masked::start(agreement, state, &shared, &senders, boxes),
-            (State::Masked(state), AggregatorMessage::Deliver { shared, boxes, .. }) => {
-                state.again(&shared, &boxes)
-            }
+            ) => Masked::start(agreement, state, &shared, &senders, &boxes),
+            (
+                State::Masked(state),
+                AggregatorMessage::Deliver {
+                    shared,
+                    senders,
+                    boxes,
+                },
+            ) => state.again(&shared, &senders, &boxes),
             (State::Masked(state), AggregatorMessage::Survivors { survivors }) => {
                 Confirming::start(agreement, state, &survivors)
             }

@@ -102,10 +102,9 @@ pub fn ack_digest(context: &Context, shared: &Bitmap, survivors: &Bitmap) -> Dig
     ])
 }
 
-/// What the sender of a masked vector signs.
+/// What the sender of a masked vector signs; `digest` is SHA-256 of the packed words.
 #[must_use]
-pub fn upload_message(context: &Context, index: u16, words: &[u8]) -> Vec<u8> {
-    let digest = Digest::of(words);
+pub fn upload_message(context: &Context, index: u16, digest: Digest) -> Vec<u8> {
     [
         &b"flsa1/upload"[..],
         context.as_bytes(),

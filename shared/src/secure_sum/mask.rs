@@ -14,6 +14,7 @@ use super::Ring;
 const TILE_BYTES: usize = 4096;
 
 /// A mask's ChaCha20 key. Wiped when dropped, never printed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct MaskKey(Zeroizing<[u8; 32]>);
 
 impl MaskKey {

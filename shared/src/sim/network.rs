@@ -6,6 +6,7 @@ use super::{ClientEnd, Close, Report, Simulation, Step};
 use crate::ids::{ConnectionId, Timestamp};
 use crate::messages::{AggregatorMessage, ClientMessage};
 use crate::reject::{Reject, RejectCode};
+use crate::round::aggregator::{self, Change, Part};
 use crate::round::{ClientEffect, ClientEvent, Effect, Event, PhaseName, Round};
 use crate::wire::{self, limits};
 
@@ -123,46 +124,72 @@ impl Simulation {
                 return Err(reject);
             }
         };
-        self.store(&effects);
+        self.store();
         for effect in effects {
             match effect {
-                Effect::Send { to, message } => self.send_to_client(to, &message),
+                Effect::Send { to, message } => {
+                    to.into_iter()
+                        .for_each(|to| self.send_to_client(to, &message));
+                }
                 Effect::WakeAt(time) => self.queue_at(time.0, Delivery::Tick),
+                Effect::Expand => self.expand()?,
                 Effect::Publish(outcome) => self.report.outcome = Some(outcome),
-                Effect::SumChanged | Effect::Aborted(_) => {}
+                Effect::Aborted(_) => {}
             }
         }
         Ok(())
     }
 
+    /// Expands the masks, in two parts. A round that was restarted before asks for it again.
+    fn expand(&mut self) -> Result<(), Reject> {
+        let Some(expansion) = self.round.expansion() else {
+            return self.aggregate(|round, now| round.handle(Event::Tick, now));
+        };
+        let len = self.report.plain.first().map_or(0, Vec::len);
+        let cut = self.entropy.below(len as u64 + 1) as usize;
+        let masks = [expansion.expand(0..cut), expansion.expand(cut..len)].concat();
+        self.aggregate(|round, now| round.handle(Event::Expanded(masks), now))
+    }
+
     /// Stores what an aggregator has to store, and sometimes restarts it from that.
-    fn store(&mut self, effects: &[Effect]) {
-        let (state, sum) = self.round.to_parts();
-        if effects.contains(&Effect::SumChanged) {
-            self.stored_sum = sum.map(<[u32]>::to_vec);
-            let masked = !matches!(self.round.phase(), PhaseName::Closed);
-            self.report
-                .masked_sums
-                .extend(self.stored_sum.iter().filter(|_| masked).cloned());
+    fn store(&mut self) {
+        for Change { part, bytes } in self.round.take_changes() {
+            match bytes {
+                Some(bytes) if part == Part::Sum => {
+                    if self.round.phase() != PhaseName::Closed {
+                        let words = aggregator::words_from_bytes(&bytes).expect("whole words");
+                        self.report.masked_sums.push(words);
+                    }
+                    self.stored.insert(part, bytes);
+                }
+                Some(bytes) => {
+                    self.report.states.push(bytes.clone());
+                    self.stored.insert(part, bytes);
+                }
+                None => drop(self.stored.remove(&part)),
+            }
         }
         if self.entropy.below(1000) < self.plan.faults.restart_permille {
-            let restored = Round::from_parts(&state, self.stored_sum.clone())
-                .expect("stored parts make a round");
-            assert!(restored == self.round, "a restart changes nothing");
+            let parts = self.stored.iter().map(|(part, bytes)| (*part, bytes));
+            let restored = Round::from_parts(parts).expect("stored parts make a round");
+            // What is not stored is made anew.
+            let same = self.round.expansion().is_some() || restored == self.round;
+            assert!(same, "a restart changes nothing");
             self.round = restored;
         }
-        self.report.states.push(state);
     }
 
     fn tell(&mut self, client: usize, event: ClientEvent) {
         if self.clients[client].end.is_some() {
             return;
         }
-        if let ClientEvent::Message(AggregatorMessage::Roster { index, roster, .. }) = &event {
+        if let ClientEvent::Message(AggregatorMessage::Roster { roster, .. }) = &event {
             self.report.roster.resize(roster.len() / 96, usize::MAX);
-            self.report.roster[usize::from(index.0)] = client;
         }
         let effects = self.clients[client].round.handle(event, &mut self.entropy);
+        if let Some(index) = self.clients[client].round.index() {
+            self.report.roster[usize::from(index)] = client;
+        }
         self.carry_out(client, effects);
     }
 

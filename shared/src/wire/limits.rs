@@ -3,8 +3,8 @@
 /// Smallest cohort that a secure sum makes sense for.
 pub const MIN_COHORT: u16 = 3;
 
-/// Largest cohort of the complete graph; beyond it the sparse graph is needed.
-pub const MAX_COHORT: u16 = 49;
+/// Largest cohort. A ROSTER of it has 96 KB, and its seeds and masks are a minute's work.
+pub const MAX_COHORT: u16 = 1_000;
 
 /// One sealed box: two shares of 32 bytes and a tag of 16.
 pub const BOX_BYTES: usize = 2 * 32 + 16;
@@ -19,14 +19,16 @@ pub const MAX_LABELS: usize = 1024;
 /// Bytes of one name or label.
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// SHARE is the largest: version, variant, round id 16, out-list of 48 varints of up to 2 bytes
-/// and its length, two commitments of 32, boxes of 48 x 80 and a length of 2:
-/// 1 + 1 + 16 + 97 + 64 + 3,842 = 4,021. OPEN is 48 x 32 = 1,536. Rounded up.
-pub const CLIENT_MESSAGE: usize = 4_096;
+/// SHARE is the largest, and largest where everybody is everybody's neighbour: version, variant,
+/// round id 16, out-list of 999 varints of up to 2 bytes and its length, two commitments of 32,
+/// boxes of 999 x 80 and a length of 3: 1 + 1 + 16 + 2,000 + 64 + 79,923 = 82,005. OPEN is
+/// 999 x 32 = 31,968. Rounded up.
+pub const CLIENT_MESSAGE: usize = 84 * 1024;
 
-/// ROSTER is the largest: a header of up to 160 and 49 x 96 = 4,704; DELIVER has 48 x 80 = 3,840
-/// and 48 varints; ACKS 49 x 64 = 3,136. With lengths, bitmap of 7 and variant under 5,000.
-pub const AGGREGATOR_MESSAGE: usize = 8_192;
+/// ROSTER is the largest: a header of up to 160, and 1,000 x (96 + 256) with a token for each
+/// client; DELIVER has 999 x 80 and 999 varints; ACKS 1,000 x 64. With lengths, bitmap of 125 and
+/// variant under 353,000.
+pub const AGGREGATOR_MESSAGE: usize = 360 * 1024;
 
 /// UPLOAD beside its words: version, round id 16, index up to 3, signature 64, length up to 5.
 pub const UPLOAD_OVERHEAD: usize = 1 + 16 + 3 + 64 + 5;
@@ -53,7 +55,7 @@ pub const OPERATOR_REQUEST: usize = TASK_CONFIG + 256;
 /// A round's or a site's status.
 pub const SMALL_STATUS: usize = 512;
 
-/// The state of a round without its sum. The boxes of 49 clients take 49 x 48 x 80 = 188,160, keys
-/// and commitments 49 x 160, acknowledgements 49 x 64, opened shares 49 x 48 x 32 = 75,264, with a
-/// config of up to 272 KiB: under 1 MiB, and under the 2 MB of one stored value.
-pub const ROUND_STATE: usize = 1024 * 1024;
+/// A stored part of a round but its sum: a roster as in ROSTER is the largest; the settings are at
+/// most a task's config and 128 bytes, the head 1,000 x 20 for links and counters, or a lobby of
+/// 1,000 x 361.
+pub const ROUND_PART: usize = 368 * 1024;

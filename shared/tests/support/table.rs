@@ -2,11 +2,14 @@
 //! look at it, change it or keep it.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use std::collections::BTreeMap;
+
 use choir_shared::entropy::InsecureSeededEntropy;
 use choir_shared::ids::{ConnectionId, Timestamp};
 use choir_shared::messages::AggregatorMessage;
 use choir_shared::policy::Policy;
 use choir_shared::reject::RejectCode;
+use choir_shared::round::aggregator::{Change, Part};
 use choir_shared::round::{
     ClientEffect, ClientEvent, ClientFault, ClientRound, Effect, Event, JoinSetup, LeaveReason,
     Outcome, PhaseName, Round,
@@ -41,6 +44,8 @@ pub(crate) struct Table {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) entropy: InsecureSeededEntropy,
     pub(crate) now: Timestamp,
+    /// What the aggregator has stored.
+    pub(crate) stored: BTreeMap<Part, Vec<u8>>,
     links: Vec<ConnectionId>,
 }
 
@@ -64,6 +69,7 @@ impl Table {
             outcome: None,
             entropy: InsecureSeededEntropy::new(seed),
             now: Timestamp(1_000),
+            stored: BTreeMap::new(),
             links: (0..u64::from(clients)).map(ConnectionId).collect(),
         };
         let mut joins = Vec::new();
@@ -146,10 +152,9 @@ impl Table {
         let before = self.round.clone();
         assert_eq!(self.give(client, out), Err(code));
         assert!(self.round == before, "{code}: the round is unchanged");
-        let (state, sum) = before.to_parts();
         assert_eq!(
-            self.round.to_parts(),
-            (state, sum),
+            self.round.take_changes(),
+            [],
             "{code}: nothing new to store"
         );
     }
@@ -164,13 +169,11 @@ impl Table {
     }
 
     pub(crate) fn tell(&mut self, client: usize, message: AggregatorMessage) -> Vec<(usize, Out)> {
-        if let AggregatorMessage::Roster { index, .. } = &message
-            && let Some(place) = self.roster.get_mut(usize::from(index.0))
-        {
-            *place = client;
-        }
         let event = ClientEvent::Message(message);
         let effects = self.clients[client].handle(event, &mut self.entropy);
+        if let Some(index) = self.clients[client].index() {
+            self.roster[usize::from(index)] = client;
+        }
         self.keep(client, effects)
     }
 
@@ -186,16 +189,39 @@ impl Table {
         sum
     }
 
+    /// Restarts the aggregator from what it has stored.
+    pub(crate) fn restart(&mut self) {
+        self.store();
+        let parts = self.stored.iter().map(|(part, bytes)| (*part, bytes));
+        self.round = Round::from_parts(parts).expect("stored parts make a round");
+    }
+
+    fn store(&mut self) {
+        for Change { part, bytes } in self.round.take_changes() {
+            match bytes {
+                Some(bytes) => drop(self.stored.insert(part, bytes)),
+                None => drop(self.stored.remove(&part)),
+            }
+        }
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
+        self.store();
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
-                    if let Some(client) = self.links.iter().position(|link| *link == to) {
-                        self.inbox.push((client, message));
-                    }
+                    let client = |to| self.links.iter().position(|link| *link == to);
+                    let receivers = to.into_iter().filter_map(client);
+                    self.inbox
+                        .extend(receivers.map(|client| (client, message.clone())));
                 }
                 Effect::Publish(outcome) => self.outcome = Some(outcome),
-                Effect::WakeAt(_) | Effect::SumChanged | Effect::Aborted(_) => {}
+                Effect::Expand => {
+                    let expansion = self.round.expansion().expect("masks to expand");
+                    let masks = expansion.expand(0..self.plain[0].len());
+                    self.event(Event::Expanded(masks));
+                }
+                Effect::WakeAt(_) | Effect::Aborted(_) => {}
             }
         }
     }

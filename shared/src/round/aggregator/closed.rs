@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::members::Members;
+use super::parts::words_to_bytes;
 use super::{Effect, Outcome, Phase, Terms};
 use crate::fixed_point;
 use crate::ids::Digest;
@@ -31,7 +32,7 @@ impl Closed {
         let receipt = Receipt {
             round: terms.setup.round_id,
             version: terms.setup.version.next(),
-            sum: Digest::of(&sum_bytes(&sum)),
+            sum: Digest::of(&words_to_bytes(&sum)),
             total_weight: sum.last().copied().unwrap_or_default(),
             clients: members.count(),
             survivors: survivors.count(),
@@ -42,12 +43,12 @@ impl Closed {
             receipt,
             sum,
         };
-        let mut effects = alloc::vec![Effect::SumChanged, Effect::Publish(phase.outcome(terms))];
-        effects.extend(
+        let effects = alloc::vec![
+            Effect::Publish(phase.outcome(terms)),
             phase
                 .members
-                .send_each(phase.survivors.iter(), |_| phase.done_message()),
-        );
+                .send_all(phase.survivors.iter(), phase.done_message()),
+        ];
         (Phase::Closed(phase), effects)
     }
 
@@ -71,10 +72,4 @@ impl Closed {
             receipt: self.receipt,
         }
     }
-}
-
-/// A sum as it is stored and hashed: every word, little-endian.
-#[must_use]
-pub fn sum_bytes(sum: &[u32]) -> Vec<u8> {
-    sum.iter().flat_map(|word| word.to_le_bytes()).collect()
 }

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::confirm::Confirm;
+use super::graph::Sharing;
 use super::members::Members;
-use super::share_keys::Shared;
 use super::{Effect, Phase, Terms};
-use crate::ids::{ClientIndex, Timestamp};
+use crate::ids::{ClientIndex, Digest, Timestamp};
 use crate::messages::{AbortReason, AggregatorMessage, Upload};
 use crate::reject::{Reject, RejectCode};
 use crate::secure_sum::{self, Bitmap};
@@ -19,7 +19,8 @@ use crate::secure_sum::{self, Bitmap};
 pub(super) struct Collect {
     pub(super) members: Members,
     pub(super) deadline: Timestamp,
-    pub(super) shared: Vec<Option<Shared>>,
+    #[serde(skip)]
+    pub(super) sharing: Sharing,
     pub(super) sharers: Bitmap,
     pub(super) uploaded: Bitmap,
     #[serde(skip)]
@@ -30,7 +31,7 @@ impl Collect {
     pub(super) fn open(
         terms: &Terms,
         members: Members,
-        shared: Vec<Option<Shared>>,
+        sharing: Sharing,
         sharers: Bitmap,
         now: Timestamp,
     ) -> (Phase, Vec<Effect>) {
@@ -40,47 +41,48 @@ impl Collect {
         let phase = Self {
             members,
             deadline,
-            shared,
+            sharing,
             sharers,
             uploaded,
             sum,
         };
-        let mut effects = alloc::vec![Effect::SumChanged];
-        effects.extend(
-            phase
-                .members
-                .send_each(phase.sharers.iter(), |index| phase.deliver_message(index)),
-        );
-        effects.extend(
+        let mut effects = phase
+            .members
+            .send_each(phase.sharers.iter(), |index| phase.deliver_message(index));
+        effects.extend([
             phase
                 .members
                 .tell_left_behind(|index| phase.sharers.contains(index)),
-        );
-        effects.push(Effect::WakeAt(deadline));
+            Effect::WakeAt(deadline),
+        ]);
         (Phase::Collect(phase), effects)
     }
 
     pub(super) fn deliver_message(&self, index: u16) -> AggregatorMessage {
-        let from_others = || {
-            self.sharers
-                .others(index)
-                .filter_map(|from| Some((from, self.shared[usize::from(from)].as_ref()?)))
-        };
+        let senders: Vec<u16> = self.sharing.in_list(&self.sharers, index).collect();
         AggregatorMessage::Deliver {
             shared: self.sharers.as_bytes().to_vec(),
-            senders: from_others().map(|(from, _)| ClientIndex(from)).collect(),
-            boxes: from_others()
-                .flat_map(|(from, shared)| shared.box_for(from, index))
-                .copied()
-                .collect(),
+            boxes: senders
+                .iter()
+                .filter_map(|&owner| self.sharing.box_for(owner, index))
+                .collect::<Vec<&[u8]>>()
+                .concat(),
+            senders: senders.into_iter().map(ClientIndex).collect(),
         }
     }
 
-    pub(super) fn accept(&mut self, terms: &Terms, upload: &Upload<'_>) -> Result<(), Reject> {
+    /// Adds a vector; `digest` is SHA-256 of its packed words.
+    pub(super) fn accept(
+        &mut self,
+        terms: &Terms,
+        upload: &Upload<'_>,
+        digest: Digest,
+    ) -> Result<(), Reject> {
         let index = upload.index.0;
         let entry = self
             .members
             .roster
+            .entries
             .get(usize::from(index))
             .ok_or(RejectCode::UnknownClient)?;
         if !self.sharers.contains(index) {
@@ -92,7 +94,7 @@ impl Collect {
         if upload.words.len() != terms.ring.packed_len(self.sum.len()) {
             return Err(RejectCode::WrongLength.into());
         }
-        let message = secure_sum::upload_message(&self.members.context, index, upload.words);
+        let message = secure_sum::upload_message(&self.members.context, index, digest);
         if !secure_sum::verify(&entry.signing_key, &message, &upload.signature) {
             return Err(RejectCode::BadSignature.into());
         }

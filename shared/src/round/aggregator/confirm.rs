@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::collect::Collect;
+use super::graph::Sharing;
 use super::members::Members;
 use super::unmask::Unmask;
 use super::{Effect, Phase, Terms};
-use crate::ids::{ClientIndex, ConnectionId, Digest, SignatureBytes, Timestamp};
+use crate::ids::{ClientIndex, ConnectionId, SignatureBytes, Timestamp};
 use crate::messages::{AbortReason, AggregatorMessage};
 use crate::reject::{Reject, RejectCode};
 use crate::secure_sum::{self, Bitmap};
@@ -19,9 +20,11 @@ use crate::secure_sum::{self, Bitmap};
 pub(super) struct Confirm {
     pub(super) members: Members,
     pub(super) deadline: Timestamp,
-    pub(super) commitments: Vec<Option<Digest>>,
+    #[serde(skip)]
+    pub(super) sharing: Sharing,
     pub(super) sharers: Bitmap,
     pub(super) survivors: Bitmap,
+    #[serde(skip)]
     pub(super) acks: Vec<Option<SignatureBytes>>,
     #[serde(skip)]
     pub(super) sum: Vec<u32>,
@@ -31,30 +34,30 @@ impl Confirm {
     pub(super) fn open(terms: &Terms, collect: Collect, now: Timestamp) -> (Phase, Vec<Effect>) {
         let Collect {
             members,
-            shared,
+            mut sharing,
             sharers,
             uploaded: survivors,
             sum,
             ..
         } = collect;
+        sharing.forget_boxes();
         let phase = Self {
             deadline: now.after(terms.setup.task.deadlines.confirm_ms),
-            commitments: shared
-                .into_iter()
-                .map(|shared| shared.map(|shared| shared.commitment_b))
-                .collect(),
+            sharing,
             acks: alloc::vec![None; usize::from(members.count())],
             members,
             sharers,
             survivors,
             sum,
         };
-        let mut effects = phase
-            .members
-            .send_each(phase.survivors.iter(), |_| phase.survivors_message());
         let went_on = |index| phase.survivors.contains(index) || !phase.sharers.contains(index);
-        effects.extend(phase.members.tell_left_behind(went_on));
-        effects.push(Effect::WakeAt(phase.deadline));
+        let effects = alloc::vec![
+            phase
+                .members
+                .send_all(phase.survivors.iter(), phase.survivors_message()),
+            phase.members.tell_left_behind(went_on),
+            Effect::WakeAt(phase.deadline),
+        ];
         (Phase::Confirm(phase), effects)
     }
 
@@ -73,7 +76,7 @@ impl Confirm {
         from: ConnectionId,
         index: ClientIndex,
         signature: SignatureBytes,
-    ) -> Result<(), Reject> {
+    ) -> Result<u16, Reject> {
         let sender = self.members.sender(from)?;
         if index.0 != sender {
             return Err(RejectCode::UnknownClient.into());
@@ -85,12 +88,12 @@ impl Confirm {
             return Err(RejectCode::Duplicate.into());
         }
         let digest = secure_sum::ack_digest(&self.members.context, &self.sharers, &self.survivors);
-        let key = &self.members.roster[usize::from(sender)].signing_key;
+        let key = &self.members.entry(sender).signing_key;
         if !secure_sum::verify(key, &digest.0, &signature) {
             return Err(RejectCode::BadSignature.into());
         }
         self.acks[usize::from(sender)] = Some(signature);
-        Ok(())
+        Ok(sender)
     }
 
     pub(super) fn is_over(&self, now: Timestamp) -> bool {

@@ -70,7 +70,7 @@ impl Enroll {
             self.deadline = Some(deadline);
             effects.push(Effect::WakeAt(deadline));
         }
-        effects.extend(self.lobby(terms));
+        effects.push(self.lobby(terms));
         Ok(effects)
     }
 
@@ -84,7 +84,7 @@ impl Enroll {
         if self.entries.is_empty() {
             self.deadline = None;
         }
-        self.lobby(terms)
+        alloc::vec![self.lobby(terms)]
     }
 
     pub(super) fn is_over(&self, terms: &Terms, now: Timestamp) -> bool {
@@ -108,7 +108,7 @@ impl Enroll {
             .collect()
     }
 
-    fn lobby(&self, terms: &Terms) -> Vec<Effect> {
+    fn lobby(&self, terms: &Terms) -> Effect {
         let cohort = &terms.setup.task.cohort;
         let message = AggregatorMessage::Lobby {
             joined: self.joined(),
@@ -116,12 +116,9 @@ impl Enroll {
             min_cohort: cohort.min_cohort,
             deadline: self.deadline,
         };
-        self.connections()
-            .into_iter()
-            .map(|to| Effect::Send {
-                to,
-                message: message.clone(),
-            })
-            .collect()
+        Effect::Send {
+            to: self.connections(),
+            message,
+        }
     }
 }

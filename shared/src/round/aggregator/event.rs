@@ -33,9 +33,12 @@ pub enum StateError {
     /// The small part is of a task that makes no sense.
     #[error("the stored state is of no sound task: {0}")]
     Task(#[from] TaskError),
-    /// The small part does not decode.
+    /// A part does not decode.
     #[error("the stored state does not decode: {0}")]
     Wire(#[from] WireError),
+    /// A part is missing, or of no such round.
+    #[error("a stored part is missing or of another round")]
+    Part,
     /// The sum is missing, or has another length than the round's.
     #[error("the stored sum does not fit the state")]
     Sum,
@@ -52,7 +55,15 @@ pub enum Event<'a> {
         message: ClientMessage,
     },
     /// A masked vector arrived.
-    Upload(Upload<'a>),
+    Upload {
+        /// The vector and its sender.
+        upload: Upload<'a>,
+        /// SHA-256 of its packed words, which the signature is over: where the platform hashes
+        /// faster than this crate, the caller has it do so.
+        digest: Digest,
+    },
+    /// What [`Effect::Expand`] asked for: the sum of the masks, one word for each coordinate.
+    Expanded(Vec<u32>),
     /// A connection closed.
     Disconnected(ConnectionId),
     /// Time has passed.
@@ -66,15 +77,16 @@ pub enum Event<'a> {
 pub enum Effect {
     /// Send this.
     Send {
-        /// On this connection.
-        to: ConnectionId,
+        /// On each of these connections.
+        to: Vec<ConnectionId>,
         /// What.
         message: AggregatorMessage,
     },
     /// Give a [`Event::Tick`] at this time; replaces the one before.
     WakeAt(Timestamp),
-    /// The sum's part has changed and is to be stored with the state.
-    SumChanged,
+    /// Every seed is known: expand the masks of [`Round::expansion`](super::Round::expansion), here
+    /// or in parts elsewhere, and give their sum by [`Event::Expanded`].
+    Expand,
     /// The round is closed: store its results, then go on with the effects after this one.
     Publish(Outcome),
     /// The round is over without a result.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Terms};
+use super::{Effect, StateError, Terms};
 use crate::ids::{ClientIndex, ConnectionId, SignatureBytes};
 use crate::messages::AggregatorMessage;
 use crate::reject::{Reject, RejectCode};
@@ -20,13 +20,21 @@ enum Link {
     Gone,
 }
 
+/// What the round's keys are bound to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Roster {
+    #[serde(with = "serde_bytes")]
+    pub(super) header: Vec<u8>,
+    pub(super) entries: Vec<RosterEntry>,
+}
+
 /// Roster, context and links.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Members {
     pub(super) parameters: Parameters,
-    #[serde(with = "serde_bytes")]
-    pub(super) header: Vec<u8>,
-    pub(super) roster: Vec<RosterEntry>,
+    /// A stored part of its own.
+    #[serde(skip)]
+    pub(super) roster: Roster,
     pub(super) context: Context,
     links: Vec<Link>,
     counters: Vec<u64>,
@@ -39,8 +47,9 @@ impl Members {
     ) -> Result<Self, TaskError> {
         let setup = &terms.setup;
         let clients = u16::try_from(entries.len()).map_err(|_| TaskError::Cohort)?;
-        let permille = setup.task.cohort.corrupt_permille;
-        let parameters = Parameters::complete_graph(clients, permille).ok_or(TaskError::Cohort)?;
+        let cohort = &setup.task.cohort;
+        let parameters = Parameters::new(clients, cohort.corrupt_permille, cohort.drop_permille)
+            .ok_or(TaskError::Cohort)?;
         let header = Header::new(
             &setup.task,
             setup.task_id,
@@ -49,15 +58,32 @@ impl Members {
             &parameters,
         )?
         .to_bytes();
-        let roster: Vec<RosterEntry> = entries.iter().map(|(entry, _)| *entry).collect();
+        let entries_in_order: Vec<RosterEntry> = entries.iter().map(|(entry, _)| *entry).collect();
         Ok(Self {
             parameters,
-            context: Context::new(&header, &roster),
-            header,
-            roster,
+            context: Context::new(&header, &entries_in_order),
+            roster: Roster {
+                header,
+                entries: entries_in_order,
+            },
             links: entries.iter().map(|(_, link)| Link::Open(*link)).collect(),
             counters: alloc::vec![0; entries.len()],
         })
+    }
+
+    /// Puts the stored roster back.
+    pub(super) fn restore(&mut self, roster: Roster) -> Result<(), StateError> {
+        if Context::new(&roster.header, &roster.entries) != self.context
+            || roster.entries.len() != usize::from(self.count())
+        {
+            return Err(StateError::Part);
+        }
+        self.roster = roster;
+        Ok(())
+    }
+
+    pub(super) fn entry(&self, index: u16) -> &RosterEntry {
+        &self.roster.entries[usize::from(index)]
     }
 
     pub(super) const fn count(&self) -> u16 {
@@ -113,7 +139,11 @@ impl Members {
         signature: &SignatureBytes,
     ) -> Result<u16, Reject> {
         let place = usize::from(index.0);
-        let entry = self.roster.get(place).ok_or(RejectCode::UnknownClient)?;
+        let entry = self
+            .roster
+            .entries
+            .get(place)
+            .ok_or(RejectCode::UnknownClient)?;
         if self.sender(from).is_ok_and(|bound| bound != index.0) {
             return Err(RejectCode::Duplicate.into());
         }
@@ -129,12 +159,27 @@ impl Members {
         Ok(index.0)
     }
 
-    /// A message to one client, if it is connected.
-    pub(super) fn send(&self, index: u16, message: AggregatorMessage) -> Option<Effect> {
+    fn link(&self, index: u16) -> Option<ConnectionId> {
         match self.links[usize::from(index)] {
-            Link::Open(to) => Some(Effect::Send { to, message }),
+            Link::Open(to) => Some(to),
             Link::Gone => None,
         }
+    }
+
+    /// A message to one client, if it is connected.
+    pub(super) fn send(&self, index: u16, message: AggregatorMessage) -> Option<Effect> {
+        let to = alloc::vec![self.link(index)?];
+        Some(Effect::Send { to, message })
+    }
+
+    /// The same message to all of `receivers` who are connected.
+    pub(super) fn send_all(
+        &self,
+        receivers: impl Iterator<Item = u16>,
+        message: AggregatorMessage,
+    ) -> Effect {
+        let to = receivers.filter_map(|index| self.link(index)).collect();
+        Effect::Send { to, message }
     }
 
     /// One message for each of `receivers` who is connected.
@@ -144,26 +189,24 @@ impl Members {
         message: impl Fn(u16) -> AggregatorMessage,
     ) -> Vec<Effect> {
         receivers
+            .filter(|&index| self.is_connected(index))
             .filter_map(|index| self.send(index, message(index)))
             .collect()
     }
 
     /// Tells those who are connected but did not come along that the round went on without them.
-    pub(super) fn tell_left_behind(&self, went_on: impl Fn(u16) -> bool) -> Vec<Effect> {
+    pub(super) fn tell_left_behind(&self, went_on: impl Fn(u16) -> bool) -> Effect {
         let late = AggregatorMessage::Refused {
             code: RejectCode::Late,
             version: None,
         };
-        self.send_each(self.indices().filter(|&index| !went_on(index)), |_| {
-            late.clone()
-        })
+        self.send_all(self.indices().filter(|&index| !went_on(index)), late)
     }
 
-    pub(super) fn roster_message(&self, index: u16) -> AggregatorMessage {
+    pub(super) fn roster_message(&self) -> AggregatorMessage {
         AggregatorMessage::Roster {
-            header: self.header.clone(),
-            roster: RosterEntry::roster_bytes(&self.roster),
-            index: ClientIndex(index),
+            header: self.roster.header.clone(),
+            roster: RosterEntry::roster_bytes(&self.roster.entries),
         }
     }
 }

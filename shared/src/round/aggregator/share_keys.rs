@@ -5,54 +5,36 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::collect::Collect;
+use super::graph::{Shared, Sharing};
 use super::members::Members;
 use super::{Effect, Phase, Terms};
-use crate::ids::{ClientIndex, ConnectionId, Digest, Timestamp};
+use crate::ids::{ClientIndex, ConnectionId, Timestamp};
 use crate::messages::AbortReason;
 use crate::reject::{Reject, RejectCode};
-use crate::secure_sum::Bitmap;
 use crate::wire::limits::BOX_BYTES;
-
-/// What one client shared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Shared {
-    pub(super) commitment_b: Digest,
-    pub(super) commitment_s: Digest,
-    #[serde(with = "serde_bytes")]
-    pub(super) boxes: Vec<u8>,
-}
-
-impl Shared {
-    /// The box for `to` of the boxes of `from`: those are for all others, ascending.
-    pub(super) fn box_for(&self, from: u16, to: u16) -> &[u8] {
-        let place = usize::from(if to < from { to } else { to - 1 });
-        &self.boxes[place * BOX_BYTES..(place + 1) * BOX_BYTES]
-    }
-}
 
 /// Who has shared so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ShareKeys {
     pub(super) members: Members,
     pub(super) deadline: Timestamp,
-    pub(super) shared: Vec<Option<Shared>>,
+    #[serde(skip)]
+    pub(super) sharing: Sharing,
 }
 
 impl ShareKeys {
     pub(super) fn open(terms: &Terms, members: Members, now: Timestamp) -> (Phase, Vec<Effect>) {
         let deadline = now.after(terms.setup.task.deadlines.share_keys_ms);
-        let mut effects =
-            members.send_each(members.indices(), |index| members.roster_message(index));
-        effects.push(Effect::WakeAt(deadline));
-        let shared = alloc::vec![None; usize::from(members.count())];
-        (
-            Phase::ShareKeys(Self {
-                members,
-                deadline,
-                shared,
-            }),
-            effects,
-        )
+        let effects = alloc::vec![
+            members.send_all(members.indices(), members.roster_message()),
+            Effect::WakeAt(deadline),
+        ];
+        let phase = Self {
+            sharing: Sharing::new(members.count()),
+            members,
+            deadline,
+        };
+        (Phase::ShareKeys(phase), effects)
     }
 
     pub(super) fn accept(
@@ -60,25 +42,26 @@ impl ShareKeys {
         from: ConnectionId,
         out_list: &[ClientIndex],
         shared: Shared,
-    ) -> Result<(), Reject> {
+    ) -> Result<u16, Reject> {
         let index = self.members.sender(from)?;
-        if self.shared[usize::from(index)].is_some() {
+        if self.has_shared(index) {
             return Err(RejectCode::Duplicate.into());
         }
         let neighbours = usize::from(self.members.parameters.neighbours);
         if out_list.len() != neighbours || shared.boxes.len() != neighbours * BOX_BYTES {
             return Err(RejectCode::WrongLength.into());
         }
-        let others = self.members.indices().filter(|&other| other != index);
-        if !others.eq(out_list.iter().map(|other| other.0)) {
+        let ascends = out_list.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let others = |other: &ClientIndex| other.0 != index && other.0 < self.members.count();
+        if !ascends || !out_list.iter().all(others) {
             return Err(RejectCode::WrongNeighbours.into());
         }
-        self.shared[usize::from(index)] = Some(shared);
-        Ok(())
+        self.sharing.insert(index, shared);
+        Ok(index)
     }
 
     pub(super) fn has_shared(&self, index: u16) -> bool {
-        self.shared[usize::from(index)].is_some()
+        self.sharing.of(index).is_some()
     }
 
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
@@ -88,10 +71,10 @@ impl ShareKeys {
     }
 
     pub(super) fn close(self, terms: &Terms, now: Timestamp) -> (Phase, Vec<Effect>) {
-        let shared = Bitmap::from_fn(self.members.count(), |index| self.has_shared(index));
-        if !self.members.parameters.can_unmask(shared.count()) {
+        let sharers = self.sharing.sharers(self.members.count());
+        if !self.members.parameters.can_unmask(sharers.count()) {
             return Phase::abort_members(AbortReason::TooFewShares, &self.members);
         }
-        Collect::open(terms, self.members, self.shared, shared, now)
+        Collect::open(terms, self.members, self.sharing, sharers, now)
     }
 }

@@ -1,4 +1,4 @@
-//! From opened shares to seeds, and from seeds to the plain sum.
+//! From opened shares to seeds, and from seeds to the masks that are still in the sum.
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::Terms;
 use super::unmask::Unmask;
 use crate::messages::AbortReason;
-use crate::secure_sum::{self, Commitment, Ring, Sign};
+use crate::secure_sum::{self, Commitment, Expansion, MaskKey, Ring, Sign};
 
 /// Why seeds cannot be put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub(super) fn scalar(bytes: &[u8]) -> Option<Scalar> {
     Scalar::from_canonical_bytes(bytes.try_into().ok()?).into_option()
 }
 
+/// Different choices of shares that are tried for one seed.
+const ATTEMPTS: u32 = 64;
+
 /// The seeds of a round: of the self masks of survivors, of the mask keys of those who dropped out.
 pub(super) struct Seeds {
     self_masks: Vec<(u16, Zeroizing<Scalar>)>,
@@ -32,107 +35,163 @@ pub(super) struct Seeds {
 
 impl Seeds {
     /// Puts every seed together and checks it.
-    pub(super) fn solve(round: &Unmask) -> Result<Self, AbortReason> {
+    pub(super) fn solve(round: &Unmask) -> Result<Self, Unsolved> {
+        if !has_enough(round) {
+            return Err(Unsolved::TooFew);
+        }
         let mut seeds = Self {
             self_masks: Vec::new(),
             mask_secrets: Vec::new(),
         };
-        // Count first: most calls come before there are enough.
-        for owner in round.sharers.iter() {
-            if holders(round, owner).count() < usize::from(round.members.parameters.threshold) {
-                return Err(Unsolved::TooFew.into());
-            }
-        }
-        for owner in round.sharers.iter() {
+        for (owner, shares) in opened_shares(round) {
             if round.survivors.contains(owner) {
-                seeds.self_masks.push((owner, self_seed(round, owner)?));
+                seeds
+                    .self_masks
+                    .push((owner, self_seed(round, owner, &shares)?));
             } else {
-                seeds.mask_secrets.push((owner, mask_secret(round, owner)?));
+                seeds
+                    .mask_secrets
+                    .push((owner, mask_secret(round, owner, &shares)?));
             }
         }
         Ok(seeds)
     }
 
-    /// Takes the masks off `sum`.
-    pub(super) fn unmask(
-        self,
-        round: &Unmask,
-        mut sum: Vec<u32>,
-        ring: Ring,
-    ) -> Result<Vec<u32>, AbortReason> {
-        let (context, roster) = (&round.members.context, &round.members.roster);
-        for (owner, seed) in &self.self_masks {
-            let key = secure_sum::self_mask_key(context, seed, *owner);
-            secure_sum::add_mask(&mut sum, &key, Sign::Minus, ring);
-        }
+    /// The masks that are still in the sum, with the signs that their clients applied.
+    pub(super) fn expansion(self, round: &Unmask, ring: Ring) -> Result<Expansion, Unsolved> {
+        let context = &round.members.context;
+        let mut masks: Vec<(MaskKey, Sign)> = self
+            .self_masks
+            .iter()
+            .map(|(owner, seed)| (secure_sum::self_mask_key(context, seed, *owner), Sign::Plus))
+            .collect();
         for (dropped, secret) in &self.mask_secrets {
-            let dropped_key = &roster[usize::from(*dropped)].mask_key;
-            for survivor in round.survivors.iter() {
-                let survivor_key = &roster[usize::from(survivor)].mask_key;
-                let shared =
-                    secure_sum::agree(secret, survivor_key).ok_or(AbortReason::WrongShares)?;
+            let dropped_key = &round.members.entry(*dropped).mask_key;
+            let neighbours = round
+                .survivors
+                .iter()
+                .filter(|&survivor| round.sharing.is_edge(survivor, *dropped));
+            for survivor in neighbours {
+                let survivor_key = &round.members.entry(survivor).mask_key;
+                let shared = secure_sum::agree(secret, survivor_key).ok_or(Unsolved::Wrong)?;
                 let key = secure_sum::pair_mask_key(context, &shared, survivor_key, dropped_key);
-                let applied = secure_sum::pair_sign(survivor, *dropped);
-                secure_sum::add_mask(&mut sum, &key, applied.flipped(), ring);
+                masks.push((key, secure_sum::pair_sign(survivor, *dropped)));
             }
         }
-        sum.iter_mut().for_each(|word| *word &= ring.mask());
-        Ok(sum)
+        Ok(Expansion::new(ring, masks))
     }
 }
 
-fn holders(round: &Unmask, owner: u16) -> impl Iterator<Item = u16> + '_ {
+/// Whether for every owner a threshold of its neighbours has opened.
+pub(super) fn has_enough(round: &Unmask) -> bool {
+    let threshold = usize::from(round.members.parameters.threshold);
+    let holders = |owner| {
+        let shared = round.sharing.of(owner);
+        let out_list = shared.map_or(&[][..], |shared| &shared.out_list);
+        out_list
+            .iter()
+            .filter(|&&holder| round.has_opened(holder))
+            .count()
+    };
     round
-        .survivors
-        .others(owner)
-        .filter(|&holder| round.has_opened(holder))
+        .sharers
+        .iter()
+        .all(|owner| holders(owner) >= threshold)
 }
 
-fn self_seed(round: &Unmask, owner: u16) -> Result<Zeroizing<Scalar>, Unsolved> {
-    let committed = round.commitments[usize::from(owner)].ok_or(Unsolved::Wrong)?;
-    search(round, owner, |seed| {
+type Points = Zeroizing<Vec<(u16, Scalar)>>;
+
+/// For each owner the shares of its seed that were opened, with their points.
+fn opened_shares(round: &Unmask) -> Vec<(u16, Points)> {
+    let mut owners: Vec<(u16, Points)> = round
+        .sharers
+        .iter()
+        .map(|owner| (owner, Points::default()))
+        .collect();
+    for holder in round.survivors.iter() {
+        let Some(opened) = round.opened[usize::from(holder)].as_ref() else {
+            continue;
+        };
+        let mut shares = opened.chunks_exact(32);
+        for (owner, points) in &mut owners {
+            let point = round
+                .sharing
+                .of(*owner)
+                .and_then(|shared| shared.point(holder));
+            if let Some(point) = point {
+                points.extend(shares.next().and_then(scalar).map(|share| (point, share)));
+            }
+        }
+    }
+    owners
+}
+
+fn self_seed(
+    round: &Unmask,
+    owner: u16,
+    shares: &[(u16, Scalar)],
+) -> Result<Zeroizing<Scalar>, Unsolved> {
+    let committed = round.sharing.of(owner).map(|shared| shared.commitment_b);
+    search(round, shares, |seed| {
         let context = &round.members.context;
-        secure_sum::commitment(context, owner, Commitment::SelfMask, seed) == committed
+        Some(secure_sum::commitment(
+            context,
+            owner,
+            Commitment::SelfMask,
+            seed,
+        )) == committed
     })
 }
 
-fn mask_secret(round: &Unmask, owner: u16) -> Result<Zeroizing<[u8; 32]>, Unsolved> {
-    let public = round.members.roster[usize::from(owner)].mask_key;
-    let seed = search(round, owner, |seed| {
+fn mask_secret(
+    round: &Unmask,
+    owner: u16,
+    shares: &[(u16, Scalar)],
+) -> Result<Zeroizing<[u8; 32]>, Unsolved> {
+    let public = round.members.entry(owner).mask_key;
+    let seed = search(round, shares, |seed| {
         secure_sum::x25519_public(&secure_sum::mask_secret(seed)) == public
     })?;
     Ok(secure_sum::mask_secret(&seed))
 }
 
-/// Puts a seed together. If a share was wrong and there are more than needed, leaves out one holder
-/// after the other.
+/// Puts a seed together. Where that is not the one that was committed to, some share is wrong: if
+/// there are more than needed, other choices of them are tried.
 fn search(
     round: &Unmask,
-    owner: u16,
+    shares: &[(u16, Scalar)],
     is_right: impl Fn(&Scalar) -> bool,
 ) -> Result<Zeroizing<Scalar>, Unsolved> {
     let threshold = usize::from(round.members.parameters.threshold);
-    let shares: Vec<(u16, Scalar)> = holders(round, owner)
-        .filter_map(|holder| {
-            let share = scalar(round.share(owner, holder)?)?;
-            Some((secure_sum::share_position(owner, holder), share))
-        })
-        .collect();
-    let attempt = |left_out: Option<usize>| {
-        let chosen: Vec<(u16, Scalar)> = shares
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| Some(*place) != left_out)
-            .map(|(_, share)| *share)
-            .take(threshold)
-            .collect();
-        let seed = secure_sum::reconstruct(&chosen).ok().map(Zeroizing::new)?;
-        (chosen.len() == threshold && is_right(&seed)).then_some(seed)
+    let attempts = if shares.len() > threshold {
+        ATTEMPTS
+    } else {
+        1
     };
-    core::iter::once(None)
-        .chain((0..threshold.min(shares.len())).map(Some))
-        .find_map(attempt)
-        .ok_or(Unsolved::Wrong)
+    let mut order: Points = Zeroizing::new(shares.to_vec());
+    for attempt in 0..attempts {
+        let seed = order
+            .get(..threshold)
+            .and_then(|chosen| secure_sum::reconstruct(chosen).ok())
+            .map(Zeroizing::new);
+        if let Some(seed) = seed.filter(|seed| is_right(seed)) {
+            return Ok(seed);
+        }
+        shuffle(&mut order, attempt);
+    }
+    Err(Unsolved::Wrong)
+}
+
+/// Another order for each attempt. Nothing hangs on its being hard to foresee: who sends wrong
+/// shares can make a round fail in any case.
+fn shuffle(order: &mut [(u16, Scalar)], attempt: u32) {
+    let mut state = attempt.wrapping_mul(0x9e37_79b9) | 1;
+    for place in (1..order.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        order.swap(place, state as usize % (place + 1));
+    }
 }
 
 /// Whether every coordinate can be the sum of this many updates.

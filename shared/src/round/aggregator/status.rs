@@ -74,7 +74,7 @@ impl Round {
                 counts.connected = phase.joined();
             }
             Phase::ShareKeys(phase) => {
-                counts.shared = phase.shared.iter().flatten().count() as u16;
+                counts.shared = phase.sharing.sharers(phase.members.count()).count();
             }
             Phase::Collect(phase) => {
                 counts.shared = phase.sharers.count();
@@ -142,7 +142,7 @@ impl Phase {
             Self::Enroll(_) | Self::Aborted(_) => return None,
             Self::ShareKeys(phase) => (
                 true,
-                (!phase.has_shared(index)).then(|| phase.members.roster_message(index)),
+                (!phase.has_shared(index)).then(|| phase.members.roster_message()),
             ),
             Self::Collect(phase) => (
                 phase.sharers.contains(index),

@@ -1,61 +1,74 @@
-//! Phase unmask: OPEN in, DONE out. Seeds are put together from their shares, checked, and the
-//! masks that they stand for are taken off the sum.
+//! Phase unmask: OPEN in, DONE out. Seeds are put together from their shares and checked; the masks
+//! that they stand for are expanded by the caller and taken off the sum.
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::closed::Closed;
 use super::confirm::Confirm;
+use super::graph::Sharing;
 use super::members::Members;
-use super::solve::{self, Seeds};
+use super::solve::{self, Seeds, Unsolved};
 use super::{Effect, Phase, Terms};
-use crate::ids::{ConnectionId, Digest, SignatureBytes, Timestamp};
+use crate::ids::{ConnectionId, SignatureBytes, Timestamp};
 use crate::messages::{AbortReason, AggregatorMessage};
 use crate::reject::{Reject, RejectCode};
-use crate::secure_sum::Bitmap;
+use crate::secure_sum::{Bitmap, Expansion};
 
 /// What has been opened so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unmask {
     pub(super) members: Members,
     pub(super) deadline: Timestamp,
-    pub(super) commitments: Vec<Option<Digest>>,
+    #[serde(skip)]
+    pub(super) sharing: Sharing,
     pub(super) sharers: Bitmap,
     pub(super) survivors: Bitmap,
+    #[serde(skip)]
     pub(super) acks: Vec<Option<SignatureBytes>>,
-    pub(super) opened: Vec<Option<serde_bytes::ByteBuf>>,
+    #[serde(skip)]
+    pub(super) opened: Vec<Option<ByteBuf>>,
     #[serde(skip)]
     pub(super) sum: Vec<u32>,
+    /// The masks, once every seed is known. Made anew after a restart.
+    #[serde(skip)]
+    pub(super) expansion: Option<Expansion>,
+    /// How many had opened when the seeds last did not fit their commitments.
+    #[serde(skip)]
+    tried: usize,
 }
 
 impl Unmask {
     pub(super) fn open(terms: &Terms, confirm: Confirm, now: Timestamp) -> (Phase, Vec<Effect>) {
         let Confirm {
             members,
-            commitments,
+            sharing,
             sharers,
             survivors,
             acks,
             sum,
             ..
         } = confirm;
-        let opened = alloc::vec![None; usize::from(members.count())];
-        let deadline = now.after(terms.setup.task.deadlines.unmask_ms);
         let phase = Self {
+            opened: alloc::vec![None; usize::from(members.count())],
+            deadline: now.after(terms.setup.task.deadlines.unmask_ms),
             members,
-            deadline,
-            commitments,
+            sharing,
             sharers,
             survivors,
             acks,
-            opened,
             sum,
+            expansion: None,
+            tried: 0,
         };
-        let mut effects = phase
-            .members
-            .send_each(phase.survivors.iter(), |_| phase.acks_message());
-        effects.push(Effect::WakeAt(deadline));
+        let effects = alloc::vec![
+            phase
+                .members
+                .send_all(phase.survivors.iter(), phase.acks_message()),
+            Effect::WakeAt(phase.deadline),
+        ];
         (Phase::Unmask(phase), effects)
     }
 
@@ -80,7 +93,11 @@ impl Unmask {
         self.opened[usize::from(index)].is_some()
     }
 
-    pub(super) fn accept(&mut self, from: ConnectionId, shares: Vec<u8>) -> Result<(), Reject> {
+    fn count_opened(&self) -> usize {
+        self.opened.iter().flatten().count()
+    }
+
+    pub(super) fn accept(&mut self, from: ConnectionId, shares: Vec<u8>) -> Result<u16, Reject> {
         let sender = self.members.sender(from)?;
         if !self.survivors.contains(sender) {
             return Err(RejectCode::Late.into());
@@ -88,7 +105,7 @@ impl Unmask {
         if self.has_opened(sender) {
             return Err(RejectCode::Duplicate.into());
         }
-        if shares.len() != self.sharers.others(sender).count() * 32 {
+        if shares.len() != self.sharing.in_list(&self.sharers, sender).count() * 32 {
             return Err(RejectCode::WrongLength.into());
         }
         if !shares
@@ -98,45 +115,68 @@ impl Unmask {
             return Err(RejectCode::BadShare.into());
         }
         self.opened[usize::from(sender)] = Some(shares.into());
-        Ok(())
+        Ok(sender)
     }
 
-    /// The share of `owner`'s seed that `holder` opened.
-    pub(super) fn share(&self, owner: u16, holder: u16) -> Option<&[u8]> {
-        let shares = self.opened[usize::from(holder)].as_ref()?;
-        let place = self
-            .sharers
-            .others(holder)
-            .position(|other| other == owner)?;
-        shares.get(place * 32..(place + 1) * 32)
-    }
-
-    /// Ends early once every seed can be put together, at the latest when nobody is left to wait
-    /// for.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+    /// Nobody is left to wait for.
+    fn is_final(&self, now: Timestamp) -> bool {
         let opened = |index| self.has_opened(index);
-        now >= self.deadline
-            || self.members.all_answered(self.survivors.iter(), opened)
-            || Seeds::solve(self).is_ok()
+        now >= self.deadline || self.members.all_answered(self.survivors.iter(), opened)
     }
 
-    pub(super) fn close(mut self, terms: &Terms) -> (Phase, Vec<Effect>) {
-        let sum = core::mem::take(&mut self.sum);
-        let unmasked = Seeds::solve(&self)
-            .and_then(|seeds| seeds.unmask(&self, sum, terms.ring))
-            .and_then(|sum| solve::check_range(terms, self.survivors.count(), sum));
-        match unmasked {
-            Ok(sum) => Closed::open(terms, self.members, self.survivors, sum),
-            Err(reason) => Phase::abort_members(reason, &self.members),
+    /// Ends early once every seed can be put together. Where some then did not fit, it is tried
+    /// again when an eighth more have opened.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.expansion.is_none()
+            && (self.is_final(now)
+                || self.count_opened() > self.tried + self.tried / 8 && solve::has_enough(self))
+    }
+
+    pub(super) fn close(mut self, terms: &Terms, now: Timestamp) -> (Phase, Vec<Effect>) {
+        let expansion = Seeds::solve(&self).and_then(|seeds| seeds.expansion(&self, terms.ring));
+        match expansion {
+            Ok(expansion) => {
+                self.expansion = Some(expansion);
+                (Phase::Unmask(self), alloc::vec![Effect::Expand])
+            }
+            Err(Unsolved::Wrong) if !self.is_final(now) => {
+                self.tried = self.count_opened();
+                (Phase::Unmask(self), Vec::new())
+            }
+            Err(unsolved) => Phase::abort_members(unsolved.into(), &self.members),
         }
+    }
+
+    /// Takes the masks off the sum.
+    pub(super) fn subtract(
+        &mut self,
+        terms: &Terms,
+        masks: &[u32],
+    ) -> Result<(Phase, Vec<Effect>), Reject> {
+        if self.expansion.is_none() {
+            return Err(RejectCode::WrongPhase.into());
+        }
+        if masks.len() != self.sum.len() {
+            return Err(RejectCode::WrongLength.into());
+        }
+        let mut sum = core::mem::take(&mut self.sum);
+        for (word, mask) in sum.iter_mut().zip(masks) {
+            *word = word.wrapping_sub(*mask) & terms.ring.mask();
+        }
+        let members = self.members.clone();
+        let survivors = self.survivors.clone();
+        Ok(match solve::check_range(terms, survivors.count(), sum) {
+            Ok(sum) => Closed::open(terms, members, survivors, sum),
+            Err(reason) => Phase::abort_members(reason, &members),
+        })
     }
 }
 
-impl From<solve::Unsolved> for AbortReason {
-    fn from(unsolved: solve::Unsolved) -> Self {
+impl From<Unsolved> for AbortReason {
+    fn from(unsolved: Unsolved) -> Self {
         match unsolved {
-            solve::Unsolved::TooFew => Self::TooFewOpened,
-            solve::Unsolved::Wrong => Self::WrongShares,
+            Unsolved::TooFew => Self::TooFewOpened,
+            Unsolved::Wrong => Self::WrongShares,
         }
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use ed25519_dalek::SigningKey;
 
 use super::{Agreement, ClientEffect, ClientFault};
+use crate::entropy::{self, Entropy};
 use crate::ids::{ClientIndex, RoundId};
 use crate::messages::ClientMessage;
 use crate::secure_sum::{
@@ -22,12 +23,11 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// Checks a roster: its size, the header, every key, the client's own entry.
+    /// Checks a roster: its size, the header, every key, that the client's own keys are in it.
     pub(super) fn new(
         agreement: &Agreement,
         header: &[u8],
         roster: &[u8],
-        index: u16,
         own: &RosterEntry,
     ) -> Result<Self, ClientFault> {
         let roster = roster_from_bytes(roster).ok_or(ClientFault::CohortSize)?;
@@ -37,7 +37,7 @@ impl Membership {
             .filter(|clients| (cohort.min_cohort..=cohort.cohort_size).contains(clients))
             .filter(|&clients| clients >= agreement.policy.min_cohort)
             .ok_or(ClientFault::CohortSize)?;
-        let parameters = Parameters::complete_graph(clients, cohort.corrupt_permille)
+        let parameters = Parameters::new(clients, cohort.corrupt_permille, cohort.drop_permille)
             .ok_or(ClientFault::CohortSize)?;
         let expected = Header::new(
             &agreement.task,
@@ -53,9 +53,10 @@ impl Membership {
         if !check_keys(&roster) {
             return Err(ClientFault::RosterKeys);
         }
-        if roster.get(usize::from(index)) != Some(own) {
-            return Err(ClientFault::NotInRoster);
-        }
+        let index = (0..clients)
+            .zip(&roster)
+            .find_map(|(index, entry)| (entry == own).then_some(index))
+            .ok_or(ClientFault::NotInRoster)?;
         let context = Context::new(header, &roster);
         Ok(Self {
             parameters,
@@ -67,18 +68,29 @@ impl Membership {
     }
 
     /// Whether a repeated ROSTER is the one that was checked.
-    pub(super) fn is(&self, header: &[u8], roster: &[u8], index: u16) -> bool {
+    pub(super) fn is(&self, header: &[u8], roster: &[u8]) -> bool {
         roster_from_bytes(roster)
             .is_some_and(|roster| Context::new(header, &roster) == self.context)
-            && index == self.index
     }
 
     pub(super) fn entry(&self, index: u16) -> &RosterEntry {
         &self.roster[usize::from(index)]
     }
 
-    pub(super) fn others(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..self.parameters.clients).filter(|&other| other != self.index)
+    /// As many neighbours as the parameters ask for, ascending, each set of them as likely as any
+    /// other: who holds the shares of a client's seeds is for nobody else to choose.
+    pub(super) fn choose_neighbours(&self, entropy: &mut dyn Entropy) -> Vec<u16> {
+        let mut others: Vec<u16> = (0..self.parameters.clients)
+            .filter(|&other| other != self.index)
+            .collect();
+        let chosen = usize::from(self.parameters.neighbours).min(others.len());
+        for place in 0..chosen {
+            let left = (others.len() - place) as u32;
+            others.swap(place, place + entropy::below(entropy, left) as usize);
+        }
+        others.truncate(chosen);
+        others.sort_unstable();
+        others
     }
 
     /// Takes up the client's place on a new connection.

@@ -92,6 +92,10 @@ impl Confirming {
         self.sum
     }
 
+    pub(super) const fn index(&self) -> u16 {
+        self.sum.membership.index
+    }
+
     /// Valid signatures on this client's own digest, one for each client of the roster.
     fn valid_signatures(&self, signers: &[u8], signatures: &[u8]) -> Option<usize> {
         let membership = &self.sum.membership;
@@ -163,6 +167,10 @@ impl Opened {
 
     pub(super) fn sum(self) -> AgreedSum {
         self.sum
+    }
+
+    pub(super) const fn index(&self) -> u16 {
+        self.sum.membership.index
     }
 }
 

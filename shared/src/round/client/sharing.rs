@@ -1,4 +1,5 @@
-//! From ROSTER to SHARE: commit to two fresh seeds and seal a share of each for every other client.
+//! From ROSTER to SHARE: choose neighbours, commit to two fresh seeds and seal a share of each for
+//! every neighbour.
 
 use alloc::vec::Vec;
 
@@ -20,6 +21,8 @@ pub(super) struct Sharing {
     pub(super) membership: Membership,
     pub(super) secrets: SessionSecrets,
     pub(super) update: FrozenUpdate,
+    /// The neighbours that this client chose.
+    pub(super) out_list: Vec<u16>,
     share: Vec<u8>,
 }
 
@@ -29,17 +32,18 @@ impl Sharing {
         lobby: Lobby,
         header: &[u8],
         roster: &[u8],
-        index: u16,
         entropy: &mut dyn Entropy,
     ) -> Step {
         let Lobby { secrets, update } = lobby;
         let own = secrets.public();
-        let membership = Membership::new(agreement, header, roster, index, &own)?;
-        let boxes = seal_shares(&membership, &secrets, entropy).ok_or(ClientFault::RosterKeys)?;
-        let context = &membership.context;
+        let membership = Membership::new(agreement, header, roster, &own)?;
+        let out_list = membership.choose_neighbours(entropy);
+        let boxes = seal_shares(&membership, &out_list, &secrets, entropy)
+            .ok_or(ClientFault::RosterKeys)?;
+        let (context, index) = (&membership.context, membership.index);
         let share = wire::encode(&ClientMessage::Share {
             round: agreement.round_id,
-            out_list: membership.others().map(ClientIndex).collect(),
+            out_list: out_list.iter().copied().map(ClientIndex).collect(),
             commitment_b: secure_sum::commitment(
                 context,
                 index,
@@ -63,6 +67,7 @@ impl Sharing {
                 membership,
                 secrets,
                 update,
+                out_list,
                 share,
             }),
             effects,
@@ -70,8 +75,8 @@ impl Sharing {
     }
 
     /// ROSTER again: the same SHARE again, to the byte.
-    pub(super) fn again(self, header: &[u8], roster: &[u8], index: u16) -> Step {
-        if !self.membership.is(header, roster, index) {
+    pub(super) fn again(self, header: &[u8], roster: &[u8]) -> Step {
+        if !self.membership.is(header, roster) {
             return Err(ClientFault::Equivocation.into());
         }
         let share = ClientEffect::Send(self.share.clone());
@@ -81,16 +86,14 @@ impl Sharing {
 
 fn seal_shares(
     membership: &Membership,
+    out_list: &[u16],
     secrets: &SessionSecrets,
     entropy: &mut dyn Entropy,
 ) -> Option<Vec<u8>> {
     let shares_b = split_fresh(membership, &secrets.seed_b, entropy);
     let shares_s = split_fresh(membership, &secrets.seed_s, entropy);
     let mut boxes = Vec::new();
-    for (to, (share_b, share_s)) in membership
-        .others()
-        .zip(shares_b.iter().zip(shares_s.iter()))
-    {
+    for (&to, (share_b, share_s)) in out_list.iter().zip(shares_b.iter().zip(shares_s.iter())) {
         let mut plain = Zeroizing::new([0; 64]);
         plain[..32].copy_from_slice(share_b.as_bytes());
         plain[32..].copy_from_slice(share_s.as_bytes());
