@@ -153,7 +153,7 @@ struct Session {
 /// [`KatError`] if the input makes no round.
 pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
     let clients = u16::try_from(input.clients.len()).map_err(|_| KatError::Cohort)?;
-    let parameters = Parameters::complete_graph(clients, input.g).ok_or(KatError::Cohort)?;
+    let parameters = Parameters::new(clients, input.g, 300).ok_or(KatError::Cohort)?;
     let ring = Ring::new(input.r).ok_or(KatError::Ring)?;
     let members = input
         .clients

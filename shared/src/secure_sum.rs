@@ -29,7 +29,7 @@ pub use keys::{
     RosterEntry, agree, canonical_x25519, check_keys, roster_from_bytes, verify, x25519_public,
 };
 pub use mask::{MaskKey, Sign, add_mask, add_mask_from, mask_words, pair_sign};
-pub use parameters::{Parameters, corrupt_clients};
+pub use parameters::{Parameters, corrupt_clients, quorum};
 pub use ring::Ring;
 pub use sealed::{ShareBox, open_box, seal_box};
 pub use shamir::{ShareError, reconstruct, scalar_from_wide, share_position, split};

@@ -20,6 +20,7 @@ use crate::round::{
 use crate::task::TaskConfig;
 use crate::update::FrozenUpdate;
 
+pub mod graph;
 mod network;
 pub mod partition;
 pub mod random;

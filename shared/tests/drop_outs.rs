@@ -126,3 +126,27 @@ fn three_clients_lose_one_before_its_upload_and_abort_cleanly() {
         }
     }
 }
+
+#[test]
+fn a_cohort_on_the_sparse_graph_loses_some_at_every_step_and_closes() {
+    // 60 clients need a quorum of 34 and the opened shares of 8 of the 24 that each chose.
+    for seed in 0..2 {
+        let closes = (0..9).map(|at| (6 * at + 1, EVERY_CLOSE[at])).collect();
+        let report = run(
+            seed,
+            60,
+            Faults {
+                closes,
+                duplicate_permille: 0,
+                break_permille: 20,
+                restart_permille: 10,
+                max_delay_ms: 300,
+            },
+        );
+        assert_exact(&report);
+        let outcome = report.outcome.as_ref().expect("the round closed");
+        assert_eq!((outcome.clients, outcome.survivors.len()), (60, 56));
+        let finished = |end: &&ClientEnd| matches!(end, ClientEnd::Finished(_));
+        assert_eq!(report.clients.iter().filter(finished).count(), 51);
+    }
+}

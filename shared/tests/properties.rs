@@ -115,7 +115,7 @@ proptest! {
         clients in 3..=49u16,
     ) {
         let mut entropy = InsecureSeededEntropy::new(seed);
-        let parameters = Parameters::complete_graph(clients, 100).expect("a cohort");
+        let parameters = Parameters::new(clients, 100, 300).expect("a cohort");
         let coefficients: Vec<Scalar> = (1..parameters.threshold)
             .map(|_| { let mut wide = [0; 64]; entropy.fill(&mut wide); secure_sum::scalar_from_wide(&wide) })
             .collect();
@@ -232,7 +232,7 @@ fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
         entropy.fill(&mut bytes);
         bytes
     };
-    let parameters = Parameters::complete_graph(clients, 100).expect("a cohort");
+    let parameters = Parameters::new(clients, 100, 300).expect("a cohort");
     let mut client = || {
         let mut scalars = |count: u16| -> Vec<Bytes32> {
             (0..count)
@@ -343,20 +343,6 @@ fn a_sum_that_could_wrap_is_refused_at_the_boundary() {
     let mut task = sim::head_task(4, 3, 6);
     task.quantiser = quantiser(1 << 30, 1);
     assert_eq!(task.check(), Err(choir_shared::task::TaskError::Overflow));
-}
-
-#[test]
-fn parameters_are_those_of_the_tables() {
-    let of = |clients, permille| {
-        Parameters::complete_graph(clients, permille).map(|p| (p.neighbours, p.threshold, p.quorum))
-    };
-    assert_eq!(of(10, 100), Some((9, 5, 6)));
-    assert_eq!(of(4, 100), Some((3, 2, 3)));
-    assert_eq!(of(3, 100), Some((2, 2, 3)));
-    assert_eq!(of(49, 100), Some((48, 25, 28)));
-    for (clients, permille) in [(2, 100), (50, 100), (3, 1000)] {
-        assert_eq!(of(clients, permille), None);
-    }
 }
 
 #[test]

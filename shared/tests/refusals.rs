@@ -58,7 +58,7 @@ fn changed_upload(out: &Out, change: impl FnOnce(&mut Upload<'_>)) -> Out {
 #[test]
 fn an_oversized_message_is_refused() {
     each_phase(|table, client, out| {
-        let big = with_bytes(&out, |bytes| bytes.resize(8_192, 0));
+        let big = with_bytes(&out, |bytes| bytes.resize(limits::CLIENT_MESSAGE + 1, 0));
         table.assert_refused(client, &big, RejectCode::TooLarge);
     });
 }

@@ -137,7 +137,10 @@ fn a_task_that_makes_no_sense_is_refused() {
         (TaskError::Dp, |task| task.dp.noise_multiplier = 1.0),
         (TaskError::Dp, |task| task.dp.clip = 1.0),
         (TaskError::Cohort, |task| task.cohort.min_cohort = 2),
-        (TaskError::Cohort, |task| task.cohort.cohort_size = 50),
+        (TaskError::Cohort, |task| {
+            task.cohort.cohort_size = 1_001;
+            task.quantiser.weight_max = 1;
+        }),
         (TaskError::Cohort, |task| {
             task.cohort.corrupt_permille = 1_000
         }),

@@ -298,13 +298,10 @@ impl Simulation {
     }
 
     fn queue_in_order(&mut self, link: ConnectionId, up: bool, delivery: Delivery) {
-        let earliest = self
-            .last_on
-            .get(&(link, up))
-            .copied()
-            .unwrap_or(0)
-            .max(self.now.0);
-        let arrives = self.queue_after(earliest, delivery);
+        let delayed = self.now.0 + 1 + self.entropy.below(self.plan.faults.max_delay_ms + 1);
+        let before = self.last_on.get(&(link, up)).copied().unwrap_or(0);
+        let arrives = delayed.max(before);
+        self.queue_at(arrives, delivery);
         self.last_on.insert((link, up), arrives);
     }
 

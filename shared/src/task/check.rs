@@ -2,7 +2,7 @@
 
 use super::{AdapterConfig, AdapterLayout, Aggregation, EncoderShape, Payload, TaskConfig};
 use crate::fixed_point;
-use crate::secure_sum::Parameters;
+use crate::secure_sum::quorum;
 use crate::wire::limits;
 
 /// Settings that no round can run with.
@@ -156,7 +156,7 @@ impl TaskConfig {
             && cohort.cohort_size <= limits::MAX_COHORT
             && cohort.drop_permille <= 1000;
         let quorate = (cohort.min_cohort..=cohort.cohort_size)
-            .all(|size| Parameters::complete_graph(size, cohort.corrupt_permille).is_some());
+            .all(|size| quorum(size, cohort.corrupt_permille).is_some());
         ensure(sizes && quorate, TaskError::Cohort)
     }
 }

@@ -95,6 +95,7 @@ impl Table {
             table.left.push(None);
             joins.extend(table.keep(client, effects));
         }
+        table.store();
         (table, joins)
     }
 

@@ -221,7 +221,8 @@ mod tests {
                 let cohort = cohort(tabs, close_one);
                 let (size, corrupt) = (cohort.min_cohort, cohort.corrupt_permille);
                 assert!(corrupt_clients(size, corrupt) >= 1, "{tabs} tabs");
-                let parameters = Parameters::complete_graph(size, corrupt).expect("a quorum");
+                let parameters =
+                    Parameters::new(size, corrupt, cohort.drop_permille).expect("a quorum");
                 assert!(parameters.can_unmask(size), "{tabs} tabs");
                 assert_eq!(parameters.can_unmask(size - 1), tabs >= 4, "{tabs} tabs");
             }
