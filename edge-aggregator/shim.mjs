@@ -107,3 +107,4 @@ function durable(Inner) {
 
 export const TaskObject = durable(wasm.TaskObject);
 export const RoundObject = durable(wasm.RoundObject);
+export const LaneObject = durable(wasm.LaneObject);

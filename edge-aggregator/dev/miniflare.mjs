@@ -34,6 +34,7 @@ export function options({ worker, modules, persist, site, operatorSecret, metric
     durableObjects: {
       TASKS: { className: "TaskObject", useSQLite: true },
       ROUNDS: { className: "RoundObject", useSQLite: true },
+      LANES: { className: "LaneObject", useSQLite: true },
     },
     r2Buckets: ["OBJECTS"],
     ...(persist && {

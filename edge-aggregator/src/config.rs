@@ -10,8 +10,8 @@ use crate::error::EdgeError;
 use crate::limits::OPERATOR_SECRET_MIN_BYTES;
 use crate::objects::BUCKET;
 
-/// Bindings of the two Durable Objects.
-const OBJECTS: [&str; 2] = ["TASKS", "ROUNDS"];
+/// Bindings of the Durable Objects.
+const OBJECTS: [&str; 3] = ["TASKS", "ROUNDS", "LANES"];
 
 thread_local! {
     /// A deployment's environment does not change while an isolate lives.

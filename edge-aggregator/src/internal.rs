@@ -1,4 +1,4 @@
-//! What the two kinds of object say to each other. None of these paths is public: the router
+//! What the kinds of object say to each other. None of these paths is public: the router
 //! forwards only paths that begin with `/v1/`.
 
 use choir_shared::control::RoundSummary;
@@ -27,6 +27,8 @@ pub const FIGURES: &str = "/internal/figures";
 pub const LIST: &str = "/internal/list";
 /// Path of a question for the [`TaskList`](choir_shared::report::TaskList), to the site.
 pub const LISTED: &str = "/internal/listed";
+/// Path of masks to be expanded, to a lane.
+pub const EXPAND: &str = "/internal/expand";
 /// Path of a stop, to a round; answered by [`Stopping`].
 pub const STOP: &str = "/internal/stop";
 
@@ -92,6 +94,16 @@ pub fn round(env: &Env, round: RoundId) -> Result<Stub, EdgeError> {
     Ok(env
         .durable_object("ROUNDS")?
         .get_by_name(&round.to_string())?)
+}
+
+/// The object that expands one range of coordinates of a round's masks.
+///
+/// # Errors
+/// [`EdgeError::Fault`] where the binding is missing.
+pub fn lane(env: &Env, round: RoundId, number: usize) -> Result<Stub, EdgeError> {
+    Ok(env
+        .durable_object("LANES")?
+        .get_by_name(&format!("{round}/{number}"))?)
 }
 
 /// Sends `body` to another object.

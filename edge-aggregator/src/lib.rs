@@ -14,7 +14,8 @@
 //! | [`objects`] | models and adapters in R2, named by their SHA-256 |
 //! | [`task_object`] | a task: its version, its current round, its history |
 //! | [`round_object`] | one round of one cohort |
-//! | [`internal`] | what these two say to each other |
+//! | [`lane_object`] | a range of coordinates of a round's masks |
+//! | [`internal`] | what these say to each other |
 //! | [`store`] | named values in SQLite |
 //! | [`error`] | refusals and faults to HTTP, one table |
 //! | [`limits`] | every limit with its arithmetic |
@@ -23,6 +24,8 @@ pub mod auth;
 pub mod config;
 pub mod error;
 pub mod internal;
+#[expect(missing_docs, reason = "methods that the object macro writes")]
+pub mod lane_object;
 pub mod limits;
 pub mod metrics;
 pub mod objects;

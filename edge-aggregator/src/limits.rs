@@ -25,7 +25,7 @@ pub const UPLOADS_IN_FLIGHT_BYTES: usize = 3 * UPLOAD_MAX_BYTES;
 
 /// Sockets of one round: each client of the cohort, one reconnection of each while its old socket
 /// is not yet known to be dead, as many visitors who find the cohort full, and 16 for the smallest
-/// cohorts. The largest cohort of 49 makes 163; the platform's own limit is 32,768 for one object.
+/// cohorts. The largest cohort of 1,000 makes 3,016; the platform's own limit is 32,768 for one object.
 #[must_use]
 pub const fn sockets_of_round(cohort_size: u16) -> usize {
     3 * cohort_size as usize + 16
@@ -62,6 +62,18 @@ pub const fn closing_retry_ms(failures: u16) -> u32 {
         _ => 300_000,
     }
 }
+
+/// Words of masks that one object expands in one event: about a second's work, of the 30 s that an
+/// event may take. A cohort of 100 that loses a tenth has 550 masks, so 480,000 coordinates are
+/// done without help.
+pub const LANE_MASK_WORDS: usize = 1 << 28;
+
+/// Bytes of what a lane is asked for: at most 1,000 self masks and, where half of the largest cohort
+/// on the complete graph is lost, 250,000 pair masks, of 33 bytes each, and 9 more.
+pub const LANE_MAX_BYTES: usize = 251_000 * 33 + 9;
+
+/// Time after which lanes that have not answered are asked again, in milliseconds.
+pub const LANE_RETRY_MS: u32 = 60_000;
 
 /// How often making or storing the next version may fail before the round ends without a result:
 /// 5 + 10 + 20 + 40 + 80 + 160 s and four times 300 s, about 25 minutes.

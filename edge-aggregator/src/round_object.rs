@@ -25,6 +25,7 @@ use crate::store::Store;
 mod closing;
 mod effects;
 mod figures;
+mod lanes;
 mod live;
 mod sockets;
 mod uploads;
@@ -154,9 +155,9 @@ impl RoundObject {
                     adapter,
                 };
                 let round = Round::new(setup)?;
-                let live = Live::opened(round);
+                let mut live = Live::opened(round);
                 self.store().create()?;
-                live.save(&self.store(), false)?;
+                live.save(&self.store())?;
                 self.live.replace(Some(live));
             }
         }
@@ -221,7 +222,9 @@ impl RoundObject {
             return Err(live.refusal().into());
         };
         let (before, now) = (round.phase(), now());
-        let effects = match event(round, now) {
+        let happened =
+            event(round, now).and_then(|effects| lanes::expand_here(round, effects, now));
+        let effects = match happened {
             Ok(effects) => effects,
             Err(reject) => {
                 live.figures.refused(reject.code);
@@ -229,12 +232,9 @@ impl RoundObject {
             }
         };
         live.figures.look(round, before, now);
-        let stored = effects::store(
-            live,
-            effects,
-            &self.store(),
-            self.state.get_websockets().len(),
-        );
+        let stored = effects::store(live, effects, &self.store(), || {
+            self.state.get_websockets().len()
+        });
         if stored.is_err() {
             // Memory is ahead of storage now; what storage holds is what is true.
             *slot = None;
@@ -247,6 +247,7 @@ impl RoundObject {
         enum Due {
             Tick,
             Later(Timestamp),
+            Expanding,
             Closing,
             Forgetting,
         }
@@ -255,6 +256,7 @@ impl RoundObject {
         }
         let now = now();
         let due = self.read(|live| match &live.stage {
+            Stage::Open(round) if round.expansion().is_some() => Due::Expanding,
             Stage::Open(_) => match live.wake_at {
                 Some(at) if at > now => Due::Later(at),
                 _ => Due::Tick,
@@ -269,6 +271,7 @@ impl RoundObject {
                     .await
             }
             Due::Later(at) => self.set_alarm(at).await,
+            Due::Expanding => self.expand().await,
             Due::Closing => self.close().await,
             Due::Forgetting => {
                 self.live.replace(None);

@@ -4,6 +4,7 @@
 //! answer and every frame until that commit is durable (the output gate). [`Store::atomically`] adds
 //! that a fault between two writes undoes both.
 
+use choir_shared::round::aggregator::{words_from_bytes, words_to_bytes};
 use wasm_bindgen::prelude::*;
 use worker::js_sys::Uint8Array;
 use worker::{SqlStorage, SqlStorageValue, State};
@@ -163,6 +164,39 @@ impl Store {
         }
     }
 
+    /// Every value whose name begins with `prefix`, with its name.
+    ///
+    /// # Errors
+    /// [`EdgeError::Fault`], also where rows are missing.
+    pub fn values(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, EdgeError> {
+        let rows = self
+            .sql
+            .exec(
+                "SELECT DISTINCT name FROM part WHERE substr(name, 1, ?) = ?",
+                vec![SqlStorageValue::Integer(prefix.len() as i64), prefix.into()],
+            )?
+            .raw();
+        let mut values = Vec::new();
+        for row in rows {
+            let row = row?;
+            let [SqlStorageValue::String(name)] = row.as_slice() else {
+                return Err(EdgeError::Fault("a stored name has another type".into()));
+            };
+            values.extend(self.value(name)?.map(|bytes| (name.clone(), bytes)));
+        }
+        Ok(values)
+    }
+
+    /// Forgets a value.
+    ///
+    /// # Errors
+    /// [`EdgeError::Fault`].
+    pub fn delete(&self, name: &str) -> Result<(), EdgeError> {
+        self.sql
+            .exec("DELETE FROM part WHERE name = ?", vec![name.into()])?;
+        Ok(())
+    }
+
     /// Forgets every value except those named.
     ///
     /// # Errors
@@ -190,32 +224,10 @@ impl Store {
     /// # Errors
     /// [`EdgeError::Fault`].
     pub fn words(&self, name: &str) -> Result<Option<Vec<u32>>, EdgeError> {
-        Ok(self.value(name)?.map(|bytes| words_from_bytes(&bytes)))
-    }
-}
-
-/// Words as little-endian bytes.
-#[must_use]
-pub fn words_to_bytes(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
-}
-
-/// Little-endian bytes as words; the length is a multiple of four because only
-/// [`words_to_bytes`] makes them.
-#[must_use]
-pub fn words_from_bytes(bytes: &[u8]) -> Vec<u32> {
-    let (words, _) = bytes.as_chunks::<4>();
-    words.iter().map(|word| u32::from_le_bytes(*word)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{words_from_bytes, words_to_bytes};
-
-    #[test]
-    fn words_survive_the_way_to_bytes_and_back() {
-        let words = [0, 1, 0x0102_0304, u32::MAX];
-        assert_eq!(words_from_bytes(&words_to_bytes(&words)), words);
-        assert_eq!(words_to_bytes(&words)[8..12], [4, 3, 2, 1]);
+        let words = |bytes: Vec<u8>| {
+            words_from_bytes(&bytes)
+                .ok_or_else(|| EdgeError::Fault(format!("stored value {name} is not of words")))
+        };
+        self.value(name)?.map(words).transpose()
     }
 }

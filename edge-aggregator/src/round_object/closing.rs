@@ -12,6 +12,7 @@ use choir_shared::control::RoundSummary;
 use choir_shared::fixed_point;
 use choir_shared::ids::{Digest, Timestamp};
 use choir_shared::messages::{AbortReason, AggregatorMessage, Receipt};
+use choir_shared::round::aggregator::words_to_bytes;
 use choir_shared::wire;
 
 use super::live::{self, Ended, Ending, Stage};
@@ -22,7 +23,6 @@ use crate::limits::{
     CLOSING_FAILURES, ENDED_KEPT_MS, HOPELESS_FAILURES, UPLOAD_MAX_BYTES, closing_retry_ms,
 };
 use crate::objects;
-use crate::store::words_to_bytes;
 
 impl RoundObject {
     /// Publishes and reports a round that is over, then says so to its clients. Where a step fails,

@@ -13,8 +13,10 @@ use crate::store::Store;
 
 /// What is left to do once the change is stored.
 pub(super) struct Todo {
-    frames: Vec<(ConnectionId, Vec<u8>)>,
+    frames: Vec<(Vec<ConnectionId>, Vec<u8>)>,
     alarm: Option<Timestamp>,
+    /// Masks are to be expanded by other objects.
+    expands: bool,
     closes: bool,
 }
 
@@ -26,16 +28,15 @@ pub(super) fn store(
     live: &mut Live,
     effects: Vec<Effect>,
     store: &Store,
-    sockets: usize,
+    sockets: impl Fn() -> usize,
 ) -> Result<Todo, EdgeError> {
     let mut todo = Todo {
         frames: Vec::new(),
         alarm: None,
+        expands: false,
         closes: false,
     };
-    let mut sum_changed = false;
     let mut end = None;
-    let mut lobby = Vec::new();
     for effect in effects {
         match effect {
             // The last word goes to every socket, once all is done.
@@ -44,18 +45,15 @@ pub(super) fn store(
                 ..
             } => {}
             Effect::Send { to, message } => {
-                if matches!(message, AggregatorMessage::Lobby { .. }) {
-                    lobby.push(to);
-                }
                 let frame = wire::encode(&message);
-                live.traffic.down += frame.len() as u64;
+                live.traffic.down += (frame.len() * to.len()) as u64;
                 todo.frames.push((to, frame));
             }
             Effect::WakeAt(at) => {
                 live.wake_at = Some(at);
                 todo.alarm = Some(at);
             }
-            Effect::SumChanged => sum_changed = true,
+            Effect::Expand => todo.expands = true,
             Effect::Publish(outcome) => {
                 end = Some((
                     AggregatorMessage::Done {
@@ -67,14 +65,11 @@ pub(super) fn store(
             Effect::Aborted(reason) => end = Some((AggregatorMessage::Aborted { reason }, None)),
         }
     }
-    if !lobby.is_empty() {
-        live.lobby = lobby;
-    }
     let (Some((farewell, outcome)), Stage::Open(round)) = (end, &live.stage) else {
-        live.save(store, sum_changed)?;
+        live.save(store)?;
         return Ok(todo);
     };
-    live.traffic.down += (wire::encode(&farewell).len() * sockets) as u64;
+    live.traffic.down += (wire::encode(&farewell).len() * sockets()) as u64;
     let ending = ending(round, farewell, live);
     live.end(store, ending, outcome.as_ref())?;
     todo.closes = true;
@@ -98,10 +93,13 @@ impl RoundObject {
     /// them until it is on disk.
     pub(super) async fn perform(&self, todo: Todo) -> Result<(), EdgeError> {
         for (to, frame) in &todo.frames {
-            self.send(*to, frame);
+            to.iter().for_each(|to| self.send(*to, frame));
         }
         if let Some(at) = todo.alarm {
             self.set_alarm(at).await?;
+        }
+        if todo.expands {
+            self.expand().await?;
         }
         if todo.closes {
             self.close().await

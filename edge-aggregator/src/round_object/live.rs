@@ -1,8 +1,7 @@
 //! A round in memory and its form in storage.
 //!
-//! While it is open its small state is stored with every change, its masked sum apart and only when
-//! that has changed. With the event that ends it, state and masked sum are deleted and what is still
-//! to be done is stored in their place; from then on nothing about a single client is left. Once
+//! While it is open it is stored in parts, with every event those that have changed. With the event
+//! that ends it, all of them are deleted and what is still to be done is stored in their place; from then on nothing about a single client is left. Once
 //! that is done, only how it ended remains, for a day.
 
 use choir_shared::control::RoundStatus;
@@ -10,7 +9,8 @@ use choir_shared::ids::{ConnectionId, Digest, Timestamp};
 use choir_shared::messages::{AbortReason, AggregatorMessage};
 use choir_shared::reject::RejectCode;
 use choir_shared::report::RoundFigures;
-use choir_shared::round::{Event, Outcome, PhaseName, Round};
+use choir_shared::round::aggregator::{Change, Part};
+use choir_shared::round::{Event, Outcome, PhaseName, Round, StateError};
 use choir_shared::wire::{self, limits};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,10 +19,10 @@ use super::figures::Figures;
 use crate::error::EdgeError;
 use crate::store::Store;
 
-/// Small state of an open round.
+/// What this object counts of an open round.
 const OPEN: &str = "open";
-/// Masked sum of an open round.
-const MASKED_SUM: &str = "masked-sum";
+/// Before the name of each part of an open round.
+const PART: &str = "round ";
 /// What is still to be done for a round that is over.
 const CLOSING: &str = "closing";
 /// Its sum.
@@ -46,8 +46,6 @@ pub(super) struct Live {
     pub(super) traffic: Traffic,
     /// When the round wants to be woken.
     pub(super) wake_at: Option<Timestamp>,
-    /// The connections in the lobby, while there is one.
-    pub(super) lobby: Vec<ConnectionId>,
     pub(super) figures: Figures,
     pub(super) stage: Stage,
 }
@@ -85,15 +83,12 @@ pub(super) struct Ended {
     pub(super) until: Timestamp,
 }
 
-/// Stored form of an open round.
+/// What this object counts of an open round.
 #[derive(Serialize, Deserialize)]
-struct Open<'a> {
+struct Open {
     traffic: Traffic,
     wake_at: Option<Timestamp>,
-    lobby: Vec<ConnectionId>,
     figures: Figures,
-    #[serde(borrow, with = "serde_bytes")]
-    state: &'a [u8],
 }
 
 impl Ending {
@@ -117,7 +112,6 @@ impl Live {
         Self {
             traffic: Traffic::default(),
             wake_at: None,
-            lobby: Vec::new(),
             figures: Figures::default(),
             stage: Stage::Open(Box::new(round)),
         }
@@ -142,12 +136,17 @@ impl Live {
         let Some(bytes) = store.value(OPEN)? else {
             return Ok(None);
         };
-        let open: Open<'_> = wire::decode(&bytes, OPEN_MAX_BYTES).map_err(fault)?;
-        let round = Round::from_parts(open.state, store.words(MASKED_SUM)?).map_err(fault)?;
+        let open: Open = decode(&bytes)?;
+        let parts = store
+            .values(PART)?
+            .into_iter()
+            .map(|(name, bytes)| Ok((name[PART.len()..].parse()?, bytes)))
+            .collect::<Result<Vec<(Part, Vec<u8>)>, StateError>>()
+            .map_err(fault)?;
+        let round = Round::from_parts(parts).map_err(fault)?;
         Ok(Some(Self {
             traffic: open.traffic,
             wake_at: open.wake_at,
-            lobby: open.lobby,
             figures: open.figures,
             stage: Stage::Open(Box::new(round)),
         }))
@@ -157,7 +156,6 @@ impl Live {
         Self {
             traffic: Traffic::default(),
             wake_at: None,
-            lobby: Vec::new(),
             figures: Figures::default(),
             stage,
         }
@@ -170,39 +168,35 @@ impl Live {
         let Stage::Open(round) = &mut self.stage else {
             return;
         };
-        if round.phase() != PhaseName::Enroll {
-            return;
-        }
-        for absent in self
-            .lobby
-            .iter()
-            .filter(|connection| !present.contains(connection))
-        {
-            // Who is left hears of it with the next change; stored, too, it is then.
-            let _ = round.handle(Event::Disconnected(*absent), now);
+        for absent in round.lobby() {
+            if !present.contains(&absent) {
+                // Who is left hears of it with the next change; stored, too, it is then.
+                let _ = round.handle(Event::Disconnected(absent), now);
+            }
         }
     }
 
-    /// Stores an open round, with its masked sum if that has changed. Other stages are stored by
-    /// the steps that lead to them.
-    pub(super) fn save(&self, store: &Store, sum_changed: bool) -> Result<(), EdgeError> {
-        let Stage::Open(round) = &self.stage else {
+    /// Stores what has changed of an open round. Other stages are stored by the steps that lead to
+    /// them.
+    pub(super) fn save(&mut self, store: &Store) -> Result<(), EdgeError> {
+        let Stage::Open(round) = &mut self.stage else {
             return Ok(());
         };
-        let (state, sum) = round.to_parts();
+        let changes = round.take_changes();
         let open = Open {
             traffic: self.traffic,
             wake_at: self.wake_at,
-            lobby: self.lobby.clone(),
             figures: self.figures.clone(),
-            state: &state,
         };
         store.atomically(|| {
             store.put(OPEN, &wire::encode(&open))?;
-            match sum {
-                Some(sum) if sum_changed => store.put_words(MASKED_SUM, sum),
-                _ => Ok(()),
-            }
+            changes.iter().try_for_each(|Change { part, bytes }| {
+                let name = format!("{PART}{}", part.name());
+                match bytes {
+                    Some(bytes) => store.put(&name, bytes),
+                    None => store.delete(&name),
+                }
+            })
         })
     }
 
@@ -269,11 +263,6 @@ pub(super) fn results(store: &Store) -> Result<(Vec<u32>, Vec<f32>), EdgeError> 
     let mean = store.words(MEAN)?.ok_or_else(missing)?;
     Ok((sum, mean.into_iter().map(f32::from_bits).collect()))
 }
-
-/// The state and, around it, two counters, a time, two lengths, at most 49 connections of up to 8
-/// bytes as varints, and the figures, at most 21 refusals of 6 bytes and 5 durations of 11:
-/// 5 x 10 + 392 + 126 + 55 + 20, rounded up.
-const OPEN_MAX_BYTES: usize = limits::ROUND_STATE + 1024;
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EdgeError> {
     wire::decode(bytes, 2 * limits::SMALL_STATUS).map_err(fault)

@@ -104,11 +104,13 @@ impl RoundObject {
     /// nothing any more, and this socket too is told how the round ended.
     fn hears_farewell_soon(&self, bytes: &[u8]) -> Result<bool, EdgeError> {
         let closing = self.read(|live| matches!(live.stage, Stage::Closing(_)))?;
-        let joins = matches!(
-            wire::decode(bytes, limits::CLIENT_MESSAGE),
-            Err(_) | Ok(ClientMessage::Join { .. })
-        );
-        Ok(closing && !joins)
+        let joins = || {
+            matches!(
+                wire::decode(bytes, limits::CLIENT_MESSAGE),
+                Err(_) | Ok(ClientMessage::Join { .. })
+            )
+        };
+        Ok(closing && !joins())
     }
 }
 
@@ -128,7 +130,7 @@ fn connection_of(socket: &WebSocket) -> Result<ConnectionId, EdgeError> {
 }
 
 /// A number that no other connection of the round has: 52 random bits, which a JavaScript number
-/// holds exactly. Among the 163 sockets of the largest round two are equal once in 10^11 rounds.
+/// holds exactly. Among the 3,016 sockets of the largest round two are equal once in 10^9 rounds.
 fn fresh_connection() -> Result<ConnectionId, EdgeError> {
     let random = getrandom::u64().map_err(|error| EdgeError::Fault(error.to_string()))?;
     Ok(ConnectionId(random >> 12))

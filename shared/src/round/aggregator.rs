@@ -142,6 +142,12 @@ impl Round {
         limits::upload(self.terms.ring.packed_len(self.terms.ring_len))
     }
 
+    /// Coordinates of the sum, the weight included.
+    #[must_use]
+    pub const fn coordinates(&self) -> usize {
+        self.terms.ring_len
+    }
+
     /// What the round was opened with.
     #[must_use]
     pub const fn setup(&self) -> &RoundSetup {

@@ -6,7 +6,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Bindings of Durable Objects and their classes.
-const OBJECTS: [(&str, &str); 2] = [("TASKS", "TaskObject"), ("ROUNDS", "RoundObject")];
+const OBJECTS: [(&str, &str); 3] = [
+    ("TASKS", "TaskObject"),
+    ("ROUNDS", "RoundObject"),
+    ("LANES", "LaneObject"),
+];
 /// The binding of the bucket.
 const BUCKET: &str = "OBJECTS";
 /// What wrangler takes from the top level where an environment does not name it itself.

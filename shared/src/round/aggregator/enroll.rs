@@ -12,6 +12,10 @@ use crate::messages::{AbortReason, AggregatorMessage};
 use crate::reject::{Reject, RejectCode};
 use crate::secure_sum::{self, RosterEntry};
 
+/// How often everybody in the lobby is told how full it is while it fills; who joins is told at
+/// once. With a message to each for each, a cohort of 1,000 would be half a million of them.
+const LOBBY_STEPS: u16 = 32;
+
 /// Who has joined, in order, and until when the lobby waits for a full cohort.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Enroll {
@@ -70,7 +74,13 @@ impl Enroll {
             self.deadline = Some(deadline);
             effects.push(Effect::WakeAt(deadline));
         }
-        effects.push(self.lobby(terms));
+        let step = (terms.setup.task.cohort.cohort_size / LOBBY_STEPS).max(1);
+        let hear = if self.joined().is_multiple_of(step) {
+            self.connections()
+        } else {
+            alloc::vec![from]
+        };
+        effects.push(self.lobby(terms, hear));
         Ok(effects)
     }
 
@@ -84,7 +94,7 @@ impl Enroll {
         if self.entries.is_empty() {
             self.deadline = None;
         }
-        alloc::vec![self.lobby(terms)]
+        alloc::vec![self.lobby(terms, self.connections())]
     }
 
     pub(super) fn is_over(&self, terms: &Terms, now: Timestamp) -> bool {
@@ -108,7 +118,7 @@ impl Enroll {
             .collect()
     }
 
-    fn lobby(&self, terms: &Terms) -> Effect {
+    fn lobby(&self, terms: &Terms, to: Vec<ConnectionId>) -> Effect {
         let cohort = &terms.setup.task.cohort;
         let message = AggregatorMessage::Lobby {
             joined: self.joined(),
@@ -116,9 +126,6 @@ impl Enroll {
             min_cohort: cohort.min_cohort,
             deadline: self.deadline,
         };
-        Effect::Send {
-            to: self.connections(),
-            message,
-        }
+        Effect::Send { to, message }
     }
 }

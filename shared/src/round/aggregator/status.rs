@@ -1,6 +1,8 @@
 //! Where a round stands, seen from outside, and what it says to messages that come too early, too
 //! late or again.
 
+use alloc::vec::Vec;
+
 use super::{Effect, Outcome, Phase, Round};
 use crate::control::{RoundCounts, RoundStatus};
 use crate::ids::{ConnectionId, Timestamp};
@@ -34,6 +36,15 @@ impl Round {
             Phase::Confirm(phase) => Some(phase.deadline),
             Phase::Unmask(phase) => Some(phase.deadline),
             Phase::Closed(_) | Phase::Aborted(_) => None,
+        }
+    }
+
+    /// The connections of those who are in the lobby; none once the round has started.
+    #[must_use]
+    pub fn lobby(&self) -> Vec<ConnectionId> {
+        match &self.phase {
+            Phase::Enroll(phase) => phase.connections(),
+            _ => Vec::new(),
         }
     }
 

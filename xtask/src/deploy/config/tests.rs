@@ -47,7 +47,7 @@ fn the_shipped_configuration_is_sound() {
 #[test]
 fn the_facts_are_found_where_they_are_written() {
     let facts = facts();
-    assert_eq!(facts.exported, ["TaskObject", "RoundObject"]);
+    assert_eq!(facts.exported, ["TaskObject", "RoundObject", "LaneObject"]);
     assert_eq!(facts.date.as_deref().map(str::len), Some(10));
 }
 
@@ -86,10 +86,11 @@ fn a_missing_migration_is_named_for_each_environment() {
     for environment in ["dev", "staging", "production"] {
         assert_named(&found, environment, "no migration makes TaskObject");
     }
-    let without = json!([{ "tag": "v1", "new_sqlite_classes": ["TaskObject"] }]);
+    let without = json!([{ "tag": "v1", "new_sqlite_classes": ["TaskObject", "LaneObject"] }]);
     let found = broken("/env/production/migrations", Some(without));
     assert_named(&found, "production", "no migration makes RoundObject");
-    let plain = json!([{ "tag": "v1", "new_classes": ["TaskObject", "RoundObject"] }]);
+    let plain =
+        json!([{ "tag": "v1", "new_classes": ["TaskObject", "RoundObject", "LaneObject"] }]);
     assert_named(&broken("/migrations", Some(plain)), "dev", "without SQLite");
 }
 
@@ -97,7 +98,8 @@ fn a_missing_migration_is_named_for_each_environment() {
 fn a_class_that_the_worker_does_not_export_is_named() {
     let bindings = json!([
         { "name": "TASKS", "class_name": "TaskObject" },
-        { "name": "ROUNDS", "class_name": "Rounds" }
+        { "name": "ROUNDS", "class_name": "Rounds" },
+        { "name": "LANES", "class_name": "LaneObject" }
     ]);
     let found = broken("/env/production/durable_objects/bindings", Some(bindings));
     assert_named(&found, "production", "exports no class `Rounds`");
