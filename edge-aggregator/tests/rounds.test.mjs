@@ -99,7 +99,7 @@ test("each bad frame is refused with its own code and changes nothing", async ()
     [good.subarray(0, good.length - 1), "truncated"],
     [new Uint8Array([...good, 0]), "trailing_bytes"],
     [new Uint8Array([1, 77]), "malformed"],
-    [new Uint8Array(5000), "too_large"],
+    [new Uint8Array(84 * 1024 + 1), "too_large"],
     [leave(randomBytes(16)), "wrong_round"],
     [join({ ...task, version: 7 }), "stale_version"],
     [join({ ...task, adapter: randomBytes(32) }), "wrong_model"],

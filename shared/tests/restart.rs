@@ -14,6 +14,8 @@ mod table;
 
 use table::{Out, Table};
 
+type Parts = BTreeMap<Part, Vec<u8>>;
+
 const PHASES: [PhaseName; 4] = [
     PhaseName::ShareKeys,
     PhaseName::Collect,
@@ -204,7 +206,7 @@ fn a_wrong_share_is_left_out_where_others_suffice_and_aborts_the_round_where_not
 #[test]
 fn parts_that_are_no_round_are_refused() {
     let (table, _) = Table::at(PhaseName::Collect, 4);
-    let refusal = |change: &dyn Fn(&mut BTreeMap<Part, Vec<u8>>)| {
+    let refusal = |change: &dyn Fn(&mut Parts)| {
         let mut parts = table.stored.clone();
         change(&mut parts);
         Round::from_parts(parts).err()

@@ -60,7 +60,12 @@ impl Changed {
         match phase {
             Phase::ShareKeys(_) => self.mark(Part::Roster),
             Phase::Collect(_) | Phase::Closed(_) | Phase::Aborted(_) => self.mark(Part::Sum),
-            Phase::Enroll(_) | Phase::Confirm(_) | Phase::Unmask(_) => {}
+            // The boxes are delivered, and forgotten.
+            Phase::Confirm(phase) => phase
+                .sharers
+                .iter()
+                .for_each(|index| self.mark(Part::Shared(index))),
+            Phase::Enroll(_) | Phase::Unmask(_) => {}
         }
     }
 }
