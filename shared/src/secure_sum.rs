@@ -26,7 +26,8 @@ pub use derive::{
 };
 pub use expansion::Expansion;
 pub use keys::{
-    RosterEntry, agree, canonical_x25519, check_keys, roster_from_bytes, verify, x25519_public,
+    LOW_ORDER_X25519, RosterEntry, agree, canonical_x25519, check_keys, roster_from_bytes,
+    sound_x25519, verify, x25519_public,
 };
 pub use mask::{MaskKey, Sign, add_mask, add_mask_from, mask_words, pair_sign};
 pub use parameters::{Parameters, corrupt_clients, quorum};

@@ -13,6 +13,10 @@ use super::derive;
 use crate::entropy::{self, Entropy};
 use crate::ids::{PublicKey, SignatureBytes};
 
+mod low_order;
+
+pub use low_order::{LOW_ORDER_X25519, canonical_x25519, sound_x25519};
+
 /// One client's public keys, as the roster has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterEntry {
@@ -75,8 +79,8 @@ pub fn check_keys(entries: &[RosterEntry]) -> bool {
     all.len() == entries.len() * 3
         && entries.iter().all(|entry| {
             verifying_key(&entry.signing_key).is_some()
-                && x25519_key_is_sound(&entry.channel_key)
-                && x25519_key_is_sound(&entry.mask_key)
+                && sound_x25519(&entry.channel_key)
+                && sound_x25519(&entry.mask_key)
         })
 }
 
@@ -84,19 +88,6 @@ fn verifying_key(key: &PublicKey) -> Option<VerifyingKey> {
     let parsed = VerifyingKey::from_bytes(&key.0).ok()?;
     let canonical = parsed.to_edwards().compress().to_bytes() == key.0;
     (canonical && !parsed.is_weak()).then_some(parsed)
-}
-
-/// Whether `key` is below 2^255 - 19.
-#[must_use]
-pub fn canonical_x25519(key: &PublicKey) -> bool {
-    let [low, middle @ .., high] = &key.0;
-    let reaches_prime = *high == 0x7f && *low >= 0xed && middle.iter().all(|&byte| byte == 0xff);
-    *high <= 0x7f && !reaches_prime
-}
-
-fn x25519_key_is_sound(key: &PublicKey) -> bool {
-    // Every clamped scalar is a multiple of the cofactor: only a key of small order gives zero.
-    canonical_x25519(key) && agree(&[1; 32], key).is_some()
 }
 
 /// X25519; nothing if the result is all zero.
