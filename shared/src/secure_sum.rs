@@ -17,6 +17,7 @@ mod parameters;
 mod ring;
 mod sealed;
 mod shamir;
+mod token;
 
 pub use bitmap::Bitmap;
 pub use context::{Context, Header, PROTOCOL_VERSION, SUITE};
@@ -34,5 +35,6 @@ pub use parameters::{Parameters, corrupt_clients, quorum};
 pub use ring::Ring;
 pub use sealed::{ShareBox, open_box, seal_box};
 pub use shamir::{ShareError, reconstruct, scalar_from_wide, share_position, split};
+pub use token::{Issuer, Token, TokenError, token_nonce};
 
 pub(crate) use keys::{SessionSecrets, random_scalar, sign};

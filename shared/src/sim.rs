@@ -21,6 +21,7 @@ use crate::task::TaskConfig;
 use crate::update::FrozenUpdate;
 
 pub mod graph;
+pub mod issuer;
 mod network;
 pub mod partition;
 pub mod random;
