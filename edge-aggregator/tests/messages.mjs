@@ -60,7 +60,7 @@ export function join({ round, version = 0, config = SMALL_TASK, adapter }) {
   const modelDigest = sha256("choir/model", sha256(configBytes(config)), versionBytes, adapter);
   const message = new Writer().varint(0).raw(round).varint(version);
   for (const kind of ["ed25519", "x25519", "x25519"]) message.raw(freshKey(kind));
-  return message.raw(modelDigest).message();
+  return message.raw(modelDigest).varint(0).message(); // no token
 }
 
 export const leave = (round) => new Writer().varint(5).raw(round).message();
@@ -154,4 +154,5 @@ const REJECT_CODES = [
   "too_large", "truncated", "trailing_bytes", "wire_version", "malformed", "wrong_round", "wrong_phase",
   "duplicate", "late", "wrong_length", "unknown_client", "stale_version", "bad_signature", "bad_key",
   "wrong_model", "wrong_neighbours", "bad_share", "full", "replay", "round_aborted", "task_stopped",
+  "bad_token",
 ];

@@ -28,6 +28,9 @@ pub enum ClientMessage {
         mask_key: PublicKey,
         /// What the client believes the model to be.
         model_digest: Digest,
+        /// The token for these keys, 256 bytes; empty where the task names no issuer.
+        #[serde(with = "serde_bytes")]
+        token: Vec<u8>,
     },
     /// SHARE: commitments and one sealed box for each neighbour.
     Share {
@@ -114,8 +117,8 @@ pub enum AggregatorMessage {
         /// The round's settings, as hashed into the context.
         #[serde(with = "serde_bytes")]
         header: Vec<u8>,
-        /// 96 bytes for each client: signing, channel and mask key, in join order. A client finds
-        /// its place by its own keys.
+        /// 96 bytes for each client: signing, channel and mask key, in join order; after them, where
+        /// the task names an issuer, its token of 256. A client finds its place by its own keys.
         #[serde(with = "serde_bytes")]
         roster: Vec<u8>,
     },

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Digest;
 use crate::task::TaskConfig;
 
 /// The page's conditions, pinned beside its code and checked before JOIN and again at ROSTER.
@@ -18,6 +19,17 @@ pub struct Policy {
     pub clip: f32,
     /// How many uploads of one visitor. Kept by the page; the protocol does not count visitors.
     pub uploads: u16,
+    /// Who has to vouch for every client; a task without exactly this issuer is refused.
+    pub issuer: Option<PinnedIssuer>,
+}
+
+/// An issuer of tokens, as a page names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedIssuer {
+    /// SHA-256 of the issuer's public key, DER SubjectPublicKeyInfo.
+    pub key_id: Digest,
+    /// SHA-256 of the token challenge.
+    pub challenge_digest: Digest,
 }
 
 impl Policy {
@@ -31,6 +43,7 @@ impl Policy {
             noise_multiplier: 0.0,
             clip: 0.0,
             uploads: u16::MAX,
+            issuer: None,
         }
     }
 }
@@ -44,6 +57,7 @@ impl Default for Policy {
             noise_multiplier: 0.0,
             clip: 0.0,
             uploads: 1,
+            issuer: None,
         }
     }
 }
@@ -64,6 +78,9 @@ pub enum PolicyError {
     /// The task clips, and so scales its noise, below the policy.
     #[error("the task's clip norm is below the policy's")]
     Clip,
+    /// The policy demands an issuer's tokens, and the task names none or another.
+    #[error("the task does not ask for the tokens that the policy demands")]
+    Issuer,
 }
 
 impl Policy {
@@ -82,8 +99,17 @@ impl Policy {
             Err(PolicyError::Noise)
         } else if !at_least(task.dp.clip, self.clip) {
             Err(PolicyError::Clip)
+        } else if self.issuer.is_some() && self.issuer != named_issuer(task) {
+            Err(PolicyError::Issuer)
         } else {
             Ok(())
         }
     }
+}
+
+fn named_issuer(task: &TaskConfig) -> Option<PinnedIssuer> {
+    task.attestation.as_ref().map(|attestation| PinnedIssuer {
+        key_id: attestation.issuer_key_id(),
+        challenge_digest: attestation.challenge_digest,
+    })
 }

@@ -77,6 +77,8 @@ reject_codes! {
     RoundAborted = 24, "round_aborted";
     /// The task is stopped.
     TaskStopped = 25, "task_stopped";
+    /// The token is missing, not one of the task's issuer for these keys, or not asked for.
+    BadToken = 26, "bad_token";
 }
 
 impl RejectCode {

@@ -15,6 +15,7 @@ mod keys;
 mod mask;
 mod parameters;
 mod ring;
+mod roster;
 mod sealed;
 mod shamir;
 mod token;
@@ -27,12 +28,13 @@ pub use derive::{
 };
 pub use expansion::Expansion;
 pub use keys::{
-    LOW_ORDER_X25519, RosterEntry, agree, canonical_x25519, check_keys, roster_from_bytes,
-    sound_x25519, verify, x25519_public,
+    LOW_ORDER_X25519, SessionKeys, agree, canonical_x25519, check_keys, sound_x25519, verify,
+    x25519_public,
 };
 pub use mask::{MaskKey, Sign, add_mask, add_mask_from, mask_words, pair_sign};
 pub use parameters::{Parameters, corrupt_clients, quorum};
 pub use ring::Ring;
+pub use roster::{Roster, RosterEntry, roster_from_bytes};
 pub use sealed::{ShareBox, open_box, seal_box};
 pub use shamir::{ShareError, reconstruct, scalar_from_wide, share_position, split};
 pub use token::{Issuer, Token, TokenError, token_nonce};

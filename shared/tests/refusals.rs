@@ -306,6 +306,7 @@ fn a_join_with_another_version_or_model_is_refused() {
             channel_key,
             mask_key,
             model_digest,
+            token: Vec::new(),
         })
     };
     let stale = join(version, model_digest, mask_key);
@@ -346,6 +347,7 @@ fn a_join_with_another_version_or_model_is_refused() {
         channel_key,
         mask_key: taken,
         model_digest,
+        token: Vec::new(),
     };
     table.assert_refused(1, &socket(&copied), RejectCode::BadKey);
 }

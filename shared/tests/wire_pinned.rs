@@ -41,9 +41,10 @@ fn client_messages() -> Vec<(ClientMessage, String)> {
                 channel_key: PublicKey([5; 32]),
                 mask_key: PublicKey([6; 32]),
                 model_digest: Digest([7; 32]),
+                token: vec![12, 13],
             },
             format!(
-                "0100{r}ac02{}{}{}{}",
+                "0100{r}ac02{}{}{}{}020c0d",
                 of("04"),
                 of("05"),
                 of("06"),

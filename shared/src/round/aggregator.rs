@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ConnectionId, Digest, Timestamp};
 use crate::messages::{AbortReason, AggregatorMessage, ClientMessage, Upload};
 use crate::reject::{Reject, RejectCode};
-use crate::secure_sum::{Expansion, Ring, RosterEntry};
+use crate::secure_sum::{Expansion, Issuer, Ring, RosterEntry};
 use crate::task::AdapterLayout;
 use crate::wire::{self, limits};
 
@@ -44,6 +44,7 @@ struct Terms {
     ring: Ring,
     ring_len: usize,
     model_digest: Digest,
+    issuer: Option<Issuer>,
 }
 
 impl Terms {
@@ -53,6 +54,12 @@ impl Terms {
             ring: setup.task.ring(),
             ring_len: AdapterLayout::new(&setup.task)?.ring_len(),
             model_digest: setup.task.model_digest(setup.version, setup.adapter),
+            issuer: setup
+                .task
+                .attestation
+                .as_ref()
+                .map(Issuer::new)
+                .transpose()?,
             setup,
         })
     }
@@ -175,6 +182,7 @@ impl Round {
                     channel_key,
                     mask_key,
                     model_digest,
+                    token,
                     ..
                 },
             ) => {
@@ -187,6 +195,7 @@ impl Round {
                     version,
                     model_digest,
                     keys,
+                    token,
                 };
                 return phase.accept(&self.terms, from, &join, now);
             }

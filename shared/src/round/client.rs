@@ -18,12 +18,13 @@ use crate::messages::{AggregatorMessage, ClientMessage};
 use crate::policy::Policy;
 use crate::reject::RejectCode;
 use crate::round::PhaseName;
-use crate::secure_sum::SessionSecrets;
-use crate::task::TaskConfig;
+use crate::secure_sum::{Issuer, SessionKeys, Token};
+use crate::task::{AdapterLayout, TaskConfig, TaskError};
 use crate::update::FrozenUpdate;
 use crate::wire;
 
 mod event;
+mod lobby;
 mod masked;
 mod membership;
 mod opening;
@@ -31,6 +32,7 @@ mod sharing;
 
 pub use event::{ClientEffect, ClientEvent, ClientFault, JoinError, JoinSetup, LeaveReason};
 
+use lobby::Lobby;
 use masked::Masked;
 use opening::{Confirming, Opened};
 use sharing::Sharing;
@@ -43,12 +45,30 @@ struct Agreement {
     round_id: RoundId,
     version: Version,
     model_digest: Digest,
+    issuer: Option<Issuer>,
 }
 
-/// In the lobby: keys and update are ready, nothing but public keys was sent.
-struct Lobby {
-    secrets: SessionSecrets,
-    update: FrozenUpdate,
+impl Agreement {
+    fn new(setup: &JoinSetup<'_>, update: &FrozenUpdate) -> Result<Self, JoinError> {
+        setup.task.check()?;
+        setup.policy.allows(setup.task)?;
+        if update.len() != AdapterLayout::new(setup.task)?.ring_len() {
+            return Err(JoinError::WrongLength);
+        }
+        let attestation = setup.task.attestation.as_ref();
+        Ok(Self {
+            policy: setup.policy,
+            task: setup.task.clone(),
+            task_id: setup.task_id,
+            round_id: setup.round_id,
+            version: setup.version,
+            model_digest: setup.task.model_digest(setup.version, setup.adapter),
+            issuer: attestation
+                .map(Issuer::new)
+                .transpose()
+                .map_err(TaskError::from)?,
+        })
+    }
 }
 
 enum State {
@@ -79,29 +99,41 @@ impl ClientRound {
         update: FrozenUpdate,
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<ClientEffect>), JoinError> {
-        setup.task.check()?;
-        setup.policy.allows(setup.task)?;
-        let ring_len = crate::task::AdapterLayout::new(setup.task)?.ring_len();
-        if update.len() != ring_len {
-            return Err(JoinError::WrongLength);
+        let agreement = Agreement::new(setup, &update)?;
+        if agreement.issuer.is_some() {
+            return Err(JoinError::Token);
         }
-        let agreement = Agreement {
-            policy: setup.policy,
-            task: setup.task.clone(),
-            task_id: setup.task_id,
-            round_id: setup.round_id,
-            version: setup.version,
-            model_digest: setup.task.model_digest(setup.version, setup.adapter),
+        Ok(Self::enter(agreement, Lobby::new(update, entropy)))
+    }
+
+    /// Joins a round whose task names an issuer, with keys that it vouched for.
+    ///
+    /// # Errors
+    /// [`JoinError`]; nothing was sent, the update and the keys are gone.
+    pub fn join_attested(
+        setup: &JoinSetup<'_>,
+        update: FrozenUpdate,
+        keys: SessionKeys,
+        token: Token,
+    ) -> Result<(Self, Vec<ClientEffect>), JoinError> {
+        let agreement = Agreement::new(setup, &update)?;
+        let issuer = agreement.issuer.as_ref().ok_or(JoinError::Token)?;
+        if !issuer.verify(&keys.public(), &token) {
+            return Err(JoinError::Token);
+        }
+        Ok(Self::enter(agreement, Lobby::attested(update, keys, token)))
+    }
+
+    fn enter(agreement: Agreement, lobby: Lobby) -> (Self, Vec<ClientEffect>) {
+        let join = lobby.join(&agreement);
+        let round = Self {
+            agreement,
+            state: State::Lobby(lobby),
         };
-        let (lobby, join) = Lobby::enter(&agreement, update, entropy);
-        let effects = alloc::vec![ClientEffect::Phase(PhaseName::Enroll), join];
-        Ok((
-            Self {
-                agreement,
-                state: State::Lobby(lobby),
-            },
-            effects,
-        ))
+        (
+            round,
+            alloc::vec![ClientEffect::Phase(PhaseName::Enroll), join],
+        )
     }
 
     /// Applies one event. A client that has left, or finished, does nothing more.
@@ -242,8 +274,8 @@ impl ClientRound {
         }
     }
 
-    /// In the lobby nothing binds the client yet: it joins anew, with fresh keys. Later it proves
-    /// that it is the client of the roster.
+    /// In the lobby nothing binds the client yet: it joins anew. Later it proves that it is the
+    /// client of the roster.
     fn reconnect(&self, state: State, entropy: &mut dyn Entropy) -> (State, Vec<ClientEffect>) {
         let mut state = state;
         let round = self.agreement.round_id;
@@ -258,34 +290,12 @@ impl ClientRound {
         };
         match (state, resume) {
             (State::Lobby(lobby), _) => {
-                let (lobby, join) = Lobby::enter(&self.agreement, lobby.update, entropy);
+                let lobby = lobby.anew(entropy);
+                let join = lobby.join(&self.agreement);
                 (State::Lobby(lobby), alloc::vec![join])
             }
             (state, resume) => (state, resume.into_iter().collect()),
         }
-    }
-}
-
-impl Lobby {
-    fn enter(
-        agreement: &Agreement,
-        update: FrozenUpdate,
-        entropy: &mut dyn Entropy,
-    ) -> (Self, ClientEffect) {
-        let secrets = SessionSecrets::generate(entropy);
-        let keys = secrets.public();
-        let join = ClientMessage::Join {
-            round: agreement.round_id,
-            version: agreement.version,
-            signing_key: keys.signing_key,
-            channel_key: keys.channel_key,
-            mask_key: keys.mask_key,
-            model_digest: agreement.model_digest,
-        };
-        (
-            Self { secrets, update },
-            ClientEffect::Send(wire::encode(&join)),
-        )
     }
 }
 

@@ -94,7 +94,13 @@ impl Context {
     /// The context of a round with this header and roster.
     #[must_use]
     pub fn new(header: &[u8], roster: &[RosterEntry]) -> Self {
-        let roster = Digest::of(&RosterEntry::roster_bytes(roster));
+        Self::of_bytes(header, &RosterEntry::roster_bytes(roster))
+    }
+
+    /// The same of a roster as it is sent, with tokens or without.
+    #[must_use]
+    pub fn of_bytes(header: &[u8], roster: &[u8]) -> Self {
+        let roster = Digest::of(roster);
         Self(Digest::of_parts(&[b"flsa1/ctx", header, &roster.0]))
     }
 

@@ -1,76 +1,19 @@
 //! A session's keys: fresh for each round, checked when they come from others.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 
 use curve25519_dalek::Scalar;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use serde::{Deserialize, Serialize};
 use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::derive;
+use super::{RosterEntry, derive};
 use crate::entropy::{self, Entropy};
 use crate::ids::{PublicKey, SignatureBytes};
 
 mod low_order;
 
 pub use low_order::{LOW_ORDER_X25519, canonical_x25519, sound_x25519};
-
-/// One client's public keys, as the roster has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RosterEntry {
-    /// Ed25519.
-    pub signing_key: PublicKey,
-    /// X25519, for sealed boxes.
-    pub channel_key: PublicKey,
-    /// X25519, for masks.
-    pub mask_key: PublicKey,
-}
-
-impl RosterEntry {
-    /// Bytes of one entry.
-    pub const BYTES: usize = 96;
-
-    /// The keys in order.
-    #[must_use]
-    pub const fn keys(&self) -> [&PublicKey; 3] {
-        [&self.signing_key, &self.channel_key, &self.mask_key]
-    }
-
-    /// A roster as it is hashed and sent: the entries without a length.
-    #[must_use]
-    pub fn roster_bytes(entries: &[Self]) -> Vec<u8> {
-        entries
-            .iter()
-            .flat_map(|entry| entry.keys().map(|key| key.0))
-            .flatten()
-            .collect()
-    }
-}
-
-/// Reads a roster; nothing if the length is no multiple of 96.
-#[must_use]
-pub fn roster_from_bytes(bytes: &[u8]) -> Option<Vec<RosterEntry>> {
-    let entries = bytes.chunks_exact(RosterEntry::BYTES);
-    if !entries.remainder().is_empty() {
-        return None;
-    }
-    let key = |entry: &[u8], place: usize| {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(&entry[place * 32..(place + 1) * 32]);
-        PublicKey(bytes)
-    };
-    Some(
-        entries
-            .map(|entry| RosterEntry {
-                signing_key: key(entry, 0),
-                channel_key: key(entry, 1),
-                mask_key: key(entry, 2),
-            })
-            .collect(),
-    )
-}
 
 /// Whether every key is canonical, of large order, and no two are equal.
 #[must_use]
@@ -155,6 +98,23 @@ impl SessionSecrets {
             channel_key: x25519_public(&self.channel),
             mask_key: x25519_public(&self.mask),
         }
+    }
+}
+
+/// A session's keys before its round is joined: what a token is asked for.
+pub struct SessionKeys(pub(crate) SessionSecrets);
+
+impl SessionKeys {
+    /// Fresh keys, for one session.
+    #[must_use]
+    pub fn generate(entropy: &mut dyn Entropy) -> Self {
+        Self(SessionSecrets::generate(entropy))
+    }
+
+    /// The public ones; [`token_nonce`](super::token_nonce) of these is the nonce of their token.
+    #[must_use]
+    pub fn public(&self) -> RosterEntry {
+        self.0.public()
     }
 }
 

@@ -12,6 +12,9 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_bytes::{ByteBuf, Bytes};
+
 use super::RosterEntry;
 use crate::ids::{self, Digest};
 use crate::task::Attestation;
@@ -36,6 +39,19 @@ impl Token {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+}
+
+impl Serialize for Token {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Bytes::new(&self.0).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = ByteBuf::deserialize(deserializer)?;
+        Self::from_bytes(&bytes).ok_or_else(|| de::Error::invalid_length(bytes.len(), &"a token"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{AdapterConfig, AdapterLayout, Aggregation, EncoderShape, Payload, TaskConfig};
 use crate::fixed_point;
-use crate::secure_sum::quorum;
+use crate::secure_sum::{Issuer, TokenError, quorum};
 use crate::wire::limits;
 
 /// Settings that no round can run with.
@@ -47,12 +47,15 @@ pub enum TaskError {
     /// The cohort's sizes are out of range or no quorum is possible.
     #[error("the cohort's sizes are out of range")]
     Cohort,
-    /// A rotation, a second aggregator or attested rosters are named, and not there yet.
-    #[error("rotation, two aggregators and attestation are not there yet")]
+    /// A rotation or a second aggregator is named, and not there yet.
+    #[error("rotation and two aggregators are not there yet")]
     NotYet,
     /// A deadline is zero.
     #[error("a deadline is zero")]
     Deadlines,
+    /// The issuer's tokens cannot be checked.
+    #[error(transparent)]
+    Attestation(#[from] TokenError),
 }
 
 impl TaskConfig {
@@ -73,10 +76,11 @@ impl TaskConfig {
         self.check_quantiser()?;
         self.check_dp()?;
         self.check_cohort()?;
-        let plain = !self.rotation
-            && self.aggregation == Aggregation::OneAggregator
-            && self.attestation.is_none();
+        let plain = !self.rotation && self.aggregation == Aggregation::OneAggregator;
         ensure(plain, TaskError::NotYet)?;
+        if let Some(attestation) = &self.attestation {
+            Issuer::new(attestation)?;
+        }
         let Self { deadlines, .. } = self;
         let waits = [
             deadlines.enroll_ms,

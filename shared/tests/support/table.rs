@@ -14,7 +14,9 @@ use choir_shared::round::{
     ClientEffect, ClientEvent, ClientFault, ClientRound, Effect, Event, JoinSetup, LeaveReason,
     Outcome, PhaseName, Round,
 };
+use choir_shared::secure_sum::SessionKeys;
 use choir_shared::sim;
+use choir_shared::sim::issuer::{InsecureIssuer, TestKey};
 use choir_shared::task::TaskConfig;
 use choir_shared::update::FrozenUpdate;
 
@@ -56,7 +58,19 @@ impl Table {
     }
 
     pub(crate) fn with_seed(clients: u16, seed: u64) -> (Self, Vec<(usize, Out)>) {
-        let task = sim::head_task(clients, 3, 6);
+        Self::of(sim::head_task(clients, 3, 6), seed)
+    }
+
+    /// Clients that the first test issuer vouches for.
+    pub(crate) fn attested(clients: u16) -> (Self, Vec<(usize, Out)>) {
+        let mut task = sim::head_task(clients, 3, 6);
+        task.attestation = Some(InsecureIssuer::new(TestKey::First, "choir").attestation());
+        Self::of(task, 77)
+    }
+
+    /// As many clients as the task's cohort has at most.
+    pub(crate) fn of(task: TaskConfig, seed: u64) -> (Self, Vec<(usize, Out)>) {
+        let clients = task.cohort.cohort_size;
         let setup = sim::round_setup(&task);
         let mut table = Self {
             round: Round::new(setup.clone()).expect("a sound task"),
@@ -89,8 +103,14 @@ impl Table {
                 version: setup.version,
                 adapter: setup.adapter,
             };
-            let (round, effects) =
-                ClientRound::join(&join, update, &mut table.entropy).expect("the policy allows it");
+            let joined = if table.task.attestation.is_some() {
+                let keys = SessionKeys::generate(&mut table.entropy);
+                let token = InsecureIssuer::new(TestKey::First, "choir").issue(&keys.public());
+                ClientRound::join_attested(&join, update, keys, token)
+            } else {
+                ClientRound::join(&join, update, &mut table.entropy)
+            };
+            let (round, effects) = joined.expect("the policy allows it");
             table.clients.push(round);
             table.left.push(None);
             joins.extend(table.keep(client, effects));

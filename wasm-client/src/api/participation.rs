@@ -241,6 +241,7 @@ fn policy_of(value: JsValue) -> Result<Policy, ApiError> {
         noise_multiplier: view.noise_multiplier,
         clip: view.clip,
         uploads: view.uploads,
+        issuer: None,
     })
 }
 
@@ -256,7 +257,7 @@ fn update_refused(error: UpdateError) -> ApiError {
 
 fn join_refused(error: JoinError) -> ApiError {
     let code = match error {
-        JoinError::Task(_) => "bad-task",
+        JoinError::Task(_) | JoinError::Token => "bad-task",
         JoinError::Policy(_) => "policy",
         JoinError::WrongLength => "bad-input",
     };

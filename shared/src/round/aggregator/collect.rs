@@ -81,6 +81,7 @@ impl Collect {
         let index = upload.index.0;
         let entry = self
             .members
+            .bound
             .roster
             .entries
             .get(usize::from(index))

@@ -10,7 +10,7 @@ use super::{Effect, Phase, Terms};
 use crate::ids::{ConnectionId, Digest, Timestamp, Version};
 use crate::messages::{AbortReason, AggregatorMessage};
 use crate::reject::{Reject, RejectCode};
-use crate::secure_sum::{self, RosterEntry};
+use crate::secure_sum::{self, RosterEntry, Token};
 
 /// How often everybody in the lobby is told how full it is while it fills; who joins is told at
 /// once. With a message to each for each, a cohort of 1,000 would be half a million of them.
@@ -19,8 +19,16 @@ const LOBBY_STEPS: u16 = 32;
 /// Who has joined, in order, and until when the lobby waits for a full cohort.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Enroll {
-    entries: Vec<(RosterEntry, ConnectionId)>,
+    entries: Vec<Entry>,
     pub(super) deadline: Option<Timestamp>,
+}
+
+/// A client in the lobby.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) keys: RosterEntry,
+    pub(super) token: Option<Token>,
+    pub(super) connection: ConnectionId,
 }
 
 /// What JOIN says beside the round.
@@ -28,6 +36,7 @@ pub(super) struct Join {
     pub(super) version: Version,
     pub(super) model_digest: Digest,
     pub(super) keys: RosterEntry,
+    pub(super) token: Vec<u8>,
 }
 
 impl Enroll {
@@ -36,9 +45,7 @@ impl Enroll {
     }
 
     pub(super) fn contains(&self, from: ConnectionId) -> bool {
-        self.entries
-            .iter()
-            .any(|(_, connection)| *connection == from)
+        self.entries.iter().any(|entry| entry.connection == from)
     }
 
     pub(super) fn accept(
@@ -61,13 +68,17 @@ impl Enroll {
         if join.model_digest != terms.model_digest {
             return Err(RejectCode::WrongModel.into());
         }
-        let taken = self.entries.iter().flat_map(|(entry, _)| entry.keys());
+        let taken = self.entries.iter().flat_map(|entry| entry.keys.keys());
         if !secure_sum::check_keys(&[join.keys])
             || taken.into_iter().any(|key| join.keys.keys().contains(&key))
         {
             return Err(RejectCode::BadKey.into());
         }
-        self.entries.push((join.keys, from));
+        self.entries.push(Entry {
+            keys: join.keys,
+            token: accepted_token(terms, join)?,
+            connection: from,
+        });
         let mut effects = Vec::new();
         if self.deadline.is_none() {
             let deadline = now.after(terms.setup.task.deadlines.enroll_ms);
@@ -87,7 +98,7 @@ impl Enroll {
     /// A client that leaves the lobby was never in the round.
     pub(super) fn disconnect(&mut self, terms: &Terms, from: ConnectionId) -> Vec<Effect> {
         let before = self.entries.len();
-        self.entries.retain(|(_, connection)| *connection != from);
+        self.entries.retain(|entry| entry.connection != from);
         if self.entries.len() == before {
             return Vec::new();
         }
@@ -112,10 +123,7 @@ impl Enroll {
     }
 
     pub(super) fn connections(&self) -> Vec<ConnectionId> {
-        self.entries
-            .iter()
-            .map(|(_, connection)| *connection)
-            .collect()
+        self.entries.iter().map(|entry| entry.connection).collect()
     }
 
     fn lobby(&self, terms: &Terms, to: Vec<ConnectionId>) -> Effect {
@@ -127,5 +135,17 @@ impl Enroll {
             deadline: self.deadline,
         };
         Effect::Send { to, message }
+    }
+}
+
+/// The token of a JOIN: the issuer's for these keys where the task names an issuer, else none.
+fn accepted_token(terms: &Terms, join: &Join) -> Result<Option<Token>, RejectCode> {
+    match &terms.issuer {
+        None if join.token.is_empty() => Ok(None),
+        None => Err(RejectCode::BadToken),
+        Some(issuer) => Token::from_bytes(&join.token)
+            .filter(|token| issuer.verify(&join.keys, token))
+            .map(Some)
+            .ok_or(RejectCode::BadToken),
     }
 }

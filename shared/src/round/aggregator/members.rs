@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::enroll::Entry;
 use super::{Effect, StateError, Terms};
 use crate::ids::{ClientIndex, ConnectionId, SignatureBytes};
 use crate::messages::AggregatorMessage;
 use crate::reject::{Reject, RejectCode};
-use crate::secure_sum::{self, Context, Header, Parameters, RosterEntry};
+use crate::secure_sum::{self, Context, Header, Parameters, Roster, RosterEntry};
 use crate::task::TaskError;
 
 /// Where a client can be reached. The order is the stored format: append only.
@@ -22,10 +23,16 @@ enum Link {
 
 /// What the round's keys are bound to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Roster {
+pub(super) struct Bound {
     #[serde(with = "serde_bytes")]
     pub(super) header: Vec<u8>,
-    pub(super) entries: Vec<RosterEntry>,
+    pub(super) roster: Roster,
+}
+
+impl Bound {
+    fn context(&self) -> Context {
+        Context::of_bytes(&self.header, &self.roster.to_bytes())
+    }
 }
 
 /// Roster, context and links.
@@ -34,17 +41,14 @@ pub(super) struct Members {
     pub(super) parameters: Parameters,
     /// A stored part of its own.
     #[serde(skip)]
-    pub(super) roster: Roster,
+    pub(super) bound: Bound,
     pub(super) context: Context,
     links: Vec<Link>,
     counters: Vec<u64>,
 }
 
 impl Members {
-    pub(super) fn new(
-        terms: &Terms,
-        entries: &[(RosterEntry, ConnectionId)],
-    ) -> Result<Self, TaskError> {
+    pub(super) fn new(terms: &Terms, entries: &[Entry]) -> Result<Self, TaskError> {
         let setup = &terms.setup;
         let clients = u16::try_from(entries.len()).map_err(|_| TaskError::Cohort)?;
         let cohort = &setup.task.cohort;
@@ -58,32 +62,36 @@ impl Members {
             &parameters,
         )?
         .to_bytes();
-        let entries_in_order: Vec<RosterEntry> = entries.iter().map(|(entry, _)| *entry).collect();
+        let roster = Roster {
+            entries: entries.iter().map(|entry| entry.keys).collect(),
+            tokens: entries.iter().filter_map(|entry| entry.token).collect(),
+        };
+        let bound = Bound { header, roster };
         Ok(Self {
             parameters,
-            context: Context::new(&header, &entries_in_order),
-            roster: Roster {
-                header,
-                entries: entries_in_order,
-            },
-            links: entries.iter().map(|(_, link)| Link::Open(*link)).collect(),
+            context: bound.context(),
+            bound,
+            links: entries
+                .iter()
+                .map(|entry| Link::Open(entry.connection))
+                .collect(),
             counters: alloc::vec![0; entries.len()],
         })
     }
 
     /// Puts the stored roster back.
-    pub(super) fn restore(&mut self, roster: Roster) -> Result<(), StateError> {
-        if Context::new(&roster.header, &roster.entries) != self.context
-            || roster.entries.len() != usize::from(self.count())
+    pub(super) fn restore(&mut self, bound: Bound) -> Result<(), StateError> {
+        if bound.context() != self.context
+            || bound.roster.entries.len() != usize::from(self.count())
         {
             return Err(StateError::Part);
         }
-        self.roster = roster;
+        self.bound = bound;
         Ok(())
     }
 
     pub(super) fn entry(&self, index: u16) -> &RosterEntry {
-        &self.roster.entries[usize::from(index)]
+        &self.bound.roster.entries[usize::from(index)]
     }
 
     pub(super) const fn count(&self) -> u16 {
@@ -140,6 +148,7 @@ impl Members {
     ) -> Result<u16, Reject> {
         let place = usize::from(index.0);
         let entry = self
+            .bound
             .roster
             .entries
             .get(place)
@@ -205,8 +214,8 @@ impl Members {
 
     pub(super) fn roster_message(&self) -> AggregatorMessage {
         AggregatorMessage::Roster {
-            header: self.roster.header.clone(),
-            roster: RosterEntry::roster_bytes(&self.roster.entries),
+            header: self.bound.header.clone(),
+            roster: self.bound.roster.to_bytes(),
         }
     }
 }

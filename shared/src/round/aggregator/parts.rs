@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_bytes::ByteBuf;
 
 use super::graph::{Shared, Sharing};
-use super::members::Roster;
+use super::members::Bound;
 use super::{Phase, Round, RoundSetup, StateError, Terms};
 use crate::ids::SignatureBytes;
 use crate::wire::{self, limits};
@@ -128,7 +128,7 @@ impl Round {
             Part::Roster => self
                 .phase
                 .members()
-                .map(|members| wire::encode(&members.roster)),
+                .map(|members| wire::encode(&members.bound)),
             Part::Shared(index) => Some(wire::encode(self.phase.sharing()?.of(index)?)),
             Part::Ack(index) => {
                 let acks = self.phase.acks()?;
@@ -163,7 +163,7 @@ impl Round {
 struct Stored {
     setup: Option<RoundSetup>,
     phase: Option<Phase>,
-    roster: Option<Roster>,
+    roster: Option<Bound>,
     shared: Vec<(u16, Shared)>,
     acks: Vec<(u16, SignatureBytes)>,
     opened: Vec<(u16, ByteBuf)>,

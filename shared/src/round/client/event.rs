@@ -40,6 +40,10 @@ pub enum JoinError {
     /// The update has another length than the task's payload.
     #[error("the update is not one of this task")]
     WrongLength,
+    /// The task asks for a token and there is none, there is one and the task asks for none, or it
+    /// is not its issuer's for these keys.
+    #[error("the task's issuer does not vouch for these keys")]
+    Token,
 }
 
 /// What happens to a client.
@@ -163,4 +167,7 @@ pub enum ClientFault {
     /// The receipt is of another round, version or list of survivors.
     #[error("the receipt is not of this round")]
     Receipt,
+    /// Some client's token is not the issuer's for its keys.
+    #[error("the roster has a client that the issuer does not vouch for")]
+    Token,
 }

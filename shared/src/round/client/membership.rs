@@ -8,9 +8,7 @@ use super::{Agreement, ClientEffect, ClientFault};
 use crate::entropy::{self, Entropy};
 use crate::ids::{ClientIndex, RoundId};
 use crate::messages::ClientMessage;
-use crate::secure_sum::{
-    self, Context, Header, Parameters, RosterEntry, check_keys, roster_from_bytes,
-};
+use crate::secure_sum::{self, Context, Header, Parameters, Roster, RosterEntry, check_keys};
 use crate::wire;
 
 /// A checked roster and the client's place in it.
@@ -30,9 +28,10 @@ impl Membership {
         roster: &[u8],
         own: &RosterEntry,
     ) -> Result<Self, ClientFault> {
-        let roster = roster_from_bytes(roster).ok_or(ClientFault::CohortSize)?;
+        let Roster { entries, tokens } =
+            Roster::read(roster, agreement.issuer.is_some()).ok_or(ClientFault::CohortSize)?;
         let cohort = &agreement.task.cohort;
-        let clients = u16::try_from(roster.len())
+        let clients = u16::try_from(entries.len())
             .ok()
             .filter(|clients| (cohort.min_cohort..=cohort.cohort_size).contains(clients))
             .filter(|&clients| clients >= agreement.policy.min_cohort)
@@ -50,17 +49,23 @@ impl Membership {
         if header != expected.to_bytes() {
             return Err(ClientFault::Header);
         }
-        if !check_keys(&roster) {
+        if !check_keys(&entries) {
             return Err(ClientFault::RosterKeys);
         }
         let index = (0..clients)
-            .zip(&roster)
+            .zip(&entries)
             .find_map(|(index, entry)| (entry == own).then_some(index))
             .ok_or(ClientFault::NotInRoster)?;
-        let context = Context::new(header, &roster);
+        // Last, as it takes longest. Equal keys are refused above: no token counts twice.
+        if let Some(issuer) = &agreement.issuer
+            && !core::iter::zip(&entries, &tokens).all(|(keys, token)| issuer.verify(keys, token))
+        {
+            return Err(ClientFault::Token);
+        }
+        let context = Context::of_bytes(header, roster);
         Ok(Self {
             parameters,
-            roster,
+            roster: entries,
             context,
             index,
             resumed: 0,
@@ -69,8 +74,7 @@ impl Membership {
 
     /// Whether a repeated ROSTER is the one that was checked.
     pub(super) fn is(&self, header: &[u8], roster: &[u8]) -> bool {
-        roster_from_bytes(roster)
-            .is_some_and(|roster| Context::new(header, &roster) == self.context)
+        Context::of_bytes(header, roster) == self.context
     }
 
     pub(super) fn entry(&self, index: u16) -> &RosterEntry {

@@ -34,7 +34,9 @@ impl Sharing {
         roster: &[u8],
         entropy: &mut dyn Entropy,
     ) -> Step {
-        let Lobby { secrets, update } = lobby;
+        let Lobby {
+            secrets, update, ..
+        } = lobby;
         let own = secrets.public();
         let membership = Membership::new(agreement, header, roster, &own)?;
         let out_list = membership.choose_neighbours(entropy);

@@ -21,6 +21,13 @@ pub struct Issuer {
     challenge_digest: Digest,
 }
 
+/// The key's id stands for the key.
+impl PartialEq for Issuer {
+    fn eq(&self, other: &Self) -> bool {
+        (self.key_id, self.challenge_digest) == (other.key_id, other.challenge_digest)
+    }
+}
+
 impl Issuer {
     /// Bytes of what is signed: type, nonce, digest of the challenge, id of the key.
     pub const TOKEN_INPUT_BYTES: usize = 2 + 3 * 32;
