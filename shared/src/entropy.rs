@@ -1,5 +1,9 @@
 //! Where secrets come from: the caller's cryptographic random source.
 
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::SeedableRng;
+use zeroize::Zeroize;
+
 /// A cryptographically secure source of random bytes.
 pub trait Entropy {
     /// Fills `out` with fresh random bytes.
@@ -23,6 +27,15 @@ pub(crate) fn below(entropy: &mut dyn Entropy, bound: u32) -> u32 {
             return word % bound;
         }
     }
+}
+
+/// A ChaCha20 stream under a fresh key, for what takes more random bits than a caller should be asked
+/// for. Wiped when dropped.
+pub(crate) fn stream(entropy: &mut dyn Entropy) -> ChaCha20Rng {
+    let mut key = array::<32>(entropy);
+    let stream = ChaCha20Rng::from_seed(key);
+    key.zeroize();
+    stream
 }
 
 /// A reproducible source for tests: ChaCha20 under a key made of the seed. Anyone who knows the

@@ -1,8 +1,8 @@
 //! Choir's protocol, without a network, a clock or randomness of its own.
 //!
 //! In scope: what travels ([`wire`], [`messages`], [`control`], [`report`]), what a task is
-//! ([`task`]), how an update becomes integers ([`update`], [`fixed_point`]), how integers become
-//! masked ([`secure_sum`]), and both sides of a round as sans-IO state machines ([`round`]).
+//! ([`task`]), how an update becomes integers ([`update`], [`rotation`], [`fixed_point`], [`noise`]),
+//! how integers become masked ([`secure_sum`]), and both sides of a round as sans-IO state machines ([`round`]).
 //!
 //! Out of scope: sockets, storage, training. Time, entropy and bytes come in as arguments; what to
 //! send, store and when to wake come out as effects.
@@ -22,9 +22,11 @@ pub mod kat;
 #[cfg(feature = "test-util")]
 pub mod leak;
 pub mod messages;
+pub mod noise;
 pub mod policy;
 pub mod reject;
 pub mod report;
+pub mod rotation;
 pub mod round;
 pub mod secure_sum;
 #[cfg(feature = "test-util")]

@@ -17,6 +17,7 @@ use crate::round::aggregator::Part;
 use crate::round::{
     ClientRound, JoinSetup, LeaveReason, Outcome, PhaseName, Round, RoundSetup, SetupError,
 };
+use crate::secure_sum::Ring;
 use crate::task::TaskConfig;
 use crate::update::FrozenUpdate;
 
@@ -109,6 +110,8 @@ pub struct Report {
     pub abort: Option<AbortReason>,
     /// The plain integers of each client.
     pub plain: Vec<Vec<u32>>,
+    /// The ring that they are added in.
+    pub ring: Ring,
     /// The client at each place of the roster.
     pub roster: Vec<usize>,
     /// How each client ended.
@@ -133,7 +136,7 @@ impl Report {
         for &index in indices {
             let client = self.roster[usize::from(index)];
             for (total, word) in sum.iter_mut().zip(&self.plain[client]) {
-                *total += word;
+                *total = total.wrapping_add(*word) & self.ring.mask();
             }
         }
         sum
@@ -190,7 +193,7 @@ pub fn run(plan: Plan) -> Result<Report, SetupError> {
     let mut entropy = InsecureSeededEntropy::new(plan.seed);
     let setup = round_setup(&plan.task);
     let round = Round::new(setup.clone())?;
-    let mut report = empty_report();
+    let mut report = empty_report(plan.task.ring());
     let mut clients = Vec::new();
     let mut starts = Vec::new();
     for (place, (values, example_count)) in plan.updates.iter().enumerate() {
@@ -252,11 +255,12 @@ pub fn round_setup(task: &TaskConfig) -> RoundSetup {
     }
 }
 
-const fn empty_report() -> Report {
+const fn empty_report(ring: Ring) -> Report {
     Report {
         outcome: None,
         abort: None,
         plain: Vec::new(),
+        ring,
         roster: Vec::new(),
         clients: Vec::new(),
         rejects: Vec::new(),

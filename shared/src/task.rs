@@ -213,16 +213,24 @@ pub struct Quantiser {
     pub weight_max: u32,
 }
 
-/// Differential privacy. Neither noise nor clipping is applied yet, so both must be 0; the fields
-/// are bound into the header.
+/// Differential privacy: what every client does to its update before it masks. All zero for neither
+/// clipping nor noise; a clip norm without noise only clips.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dp {
-    /// Standard deviation over clip norm.
+    /// Standard deviation of the noise of `honest` clients together over the clip norm.
     pub noise_multiplier: f32,
     /// L2 bound of one update.
     pub clip: f32,
-    /// Honest inputs that any opened sum holds.
+    /// Honest inputs that any opened sum holds: each client adds noise for its part of so many.
     pub honest: u16,
+}
+
+impl Dp {
+    /// Whether clients add noise.
+    #[must_use]
+    pub fn has_noise(&self) -> bool {
+        self.noise_multiplier > 0.0
+    }
 }
 
 /// Who sums with whom.
@@ -263,7 +271,7 @@ impl TaskConfig {
     /// The ring that updates of this task are added in.
     #[must_use]
     pub fn ring(&self) -> Ring {
-        fixed_point::ring(&self.quantiser, self.cohort.cohort_size)
+        fixed_point::ring(&self.quantiser, &self.dp, self.cohort.cohort_size)
     }
 
     /// What every mask key of a round is bound to: SHA-256("choir/model" || config digest ||

@@ -11,8 +11,7 @@ use choir_shared::round::aggregator::Part;
 use choir_shared::round::{PhaseName, Round};
 use choir_shared::secure_sum::{self, MaskKey, Parameters, Ring, Sign};
 use choir_shared::sim::{self, ClientEnd, Close, Faults, Plan, Step};
-use choir_shared::task::Quantiser;
-use choir_shared::update::{FrozenUpdate, UpdateError};
+use choir_shared::task::{Dp, Quantiser};
 use choir_shared::wire;
 use curve25519_dalek::Scalar;
 use proptest::prelude::*;
@@ -78,14 +77,14 @@ proptest! {
 
     #[test]
     fn a_round_publishes_the_plain_sum_of_its_survivors_or_aborts(plan in plan()) {
-        let quantiser = plan.task.quantiser;
+        let task = plan.task.clone();
         let report = sim::run(plan).expect("a sound task");
         match &report.outcome {
             Some(outcome) => {
                 prop_assert!(report.abort.is_none());
                 let plain = report.plain_sum(&outcome.survivors);
                 prop_assert_eq!(&outcome.sum, &plain);
-                let mean = fixed_point::weighted_mean(&plain, &quantiser);
+                let mean = fixed_point::mean(&plain, &task);
                 prop_assert_eq!(Some(&outcome.mean), mean.as_ref());
                 prop_assert!(usize::from(outcome.clients) == report.roster.len());
             }
@@ -151,29 +150,6 @@ proptest! {
             secure_sum::add_mask(&mut sum, &key, Sign::Minus, Ring::FULL);
         }
         prop_assert_eq!(Some(sum), output.sum);
-    }
-
-    #[test]
-    fn quantised_values_stay_in_range(
-        values in prop::collection::vec(prop::num::f32::NORMAL | prop::num::f32::ZERO | prop::num::f32::SUBNORMAL, 14),
-        examples in 1..2_000u32,
-        bound in 1e-6f32..1e3,
-        levels in 1..65_536u32,
-        seed: u64,
-    ) {
-        let mut task = sim::head_task(49, 3, 6);
-        task.quantiser = Quantiser { levels, bound, weight_max: 512 };
-        let update = FrozenUpdate::new(&values, examples, &task, &mut InsecureSeededEntropy::new(seed))
-            .expect("an update");
-        let (weight, words) = update.plain_words().split_last().expect("a weight");
-        prop_assert_eq!(*weight, examples.min(512));
-        for (word, value) in words.iter().zip(&values) {
-            prop_assert!(*word <= weight * levels);
-            if *value >= bound { prop_assert_eq!(*word, weight * levels); }
-            if *value <= -bound { prop_assert_eq!(*word, 0); }
-        }
-        let clipped = values.iter().filter(|value| value.abs() > bound).count();
-        prop_assert_eq!(update.clipped(), clipped);
     }
 
     #[test]
@@ -264,7 +240,7 @@ fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
             bound: 1.0,
             weight_max: 512,
         },
-        dp: choir_shared::task::Dp {
+        dp: Dp {
             noise_multiplier: 0.0,
             clip: 0.0,
             honest: 0,
@@ -274,94 +250,4 @@ fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
         shared: None,
         survivors: None,
     }
-}
-
-#[test]
-fn rounding_is_unbiased() {
-    let task = sim::head_task(4, 3, 5_000);
-    let mut entropy = InsecureSeededEntropy::new(4);
-    for (value, examples) in [
-        (0.123_456_7_f32, 1),
-        (-0.75, 3),
-        (1e-5, 17),
-        (0.999_99, 512),
-    ] {
-        let values = vec![value; 10_002];
-        let update = FrozenUpdate::new(&values, examples, &task, &mut entropy).expect("an update");
-        let words = &update.plain_words()[..10_002];
-        let mean = words.iter().map(|&word| f64::from(word)).sum::<f64>() / 10_002.0;
-        let exact = f64::from(examples) * (f64::from(value) + 1.0) * 65_535.0 / 2.0;
-        // The variance of one rounding is at most a quarter: six deviations of the mean.
-        assert!(
-            (mean - exact).abs() < 6.0 * 0.5 / 100.0,
-            "{value}: {mean} for {exact}"
-        );
-        assert!(
-            words
-                .iter()
-                .all(|&word| (f64::from(word) - exact).abs() < 1.0)
-        );
-    }
-}
-
-#[test]
-fn an_update_that_is_none_is_refused() {
-    let task = sim::head_task(4, 3, 6);
-    let mut entropy = InsecureSeededEntropy::new(4);
-    let mut freeze =
-        |values: &[f32], examples| FrozenUpdate::new(values, examples, &task, &mut entropy).err();
-    assert_eq!(
-        freeze(&[0.0; 13], 1),
-        Some(UpdateError::WrongLength {
-            expected: 14,
-            actual: 13
-        })
-    );
-    assert_eq!(freeze(&[0.0; 14], 0), Some(UpdateError::NoExamples));
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let mut values = [0.0; 14];
-        values[5] = bad;
-        assert_eq!(freeze(&values, 1), Some(UpdateError::NotFinite));
-    }
-}
-
-#[test]
-fn a_sum_that_could_wrap_is_refused_at_the_boundary() {
-    let quantiser = |levels, weight_max| Quantiser {
-        levels,
-        bound: 1.0,
-        weight_max,
-    };
-    // 3 * 5 * 286,331,153 = 2^32 - 1.
-    assert!(fixed_point::sum_fits(&quantiser(286_331_153, 5), 3));
-    assert!(!fixed_point::sum_fits(&quantiser(286_331_154, 5), 3));
-    assert!(!fixed_point::sum_fits(&quantiser(1 << 30, 1), 4));
-    assert!(!fixed_point::sum_fits(
-        &quantiser(u32::MAX, u32::MAX),
-        u16::MAX
-    ));
-    let mut task = sim::head_task(4, 3, 6);
-    task.quantiser = quantiser(1 << 30, 1);
-    assert_eq!(task.check(), Err(choir_shared::task::TaskError::Overflow));
-}
-
-#[test]
-fn the_mean_is_added_in_index_order() {
-    let quantiser = Quantiser {
-        levels: 100,
-        bound: 1.0,
-        weight_max: 4,
-    };
-    let mean = fixed_point::weighted_mean(&[0, 300, 600, 450, 6], &quantiser).expect("a weight");
-    assert_eq!(mean, [-1.0, 0.0, 1.0, 0.5]);
-    let mut adapter = [1.0, 2.0, 3.0, 4.0];
-    fixed_point::apply_mean(&mut adapter, &mean);
-    assert_eq!(adapter, [0.0, 2.0, 4.0, 4.5]);
-    let bytes = fixed_point::adapter_bytes(&adapter);
-    assert_eq!(
-        fixed_point::adapter_from_bytes(&bytes),
-        Some(adapter.to_vec())
-    );
-    assert_eq!(fixed_point::adapter_from_bytes(&bytes[1..]), None);
-    assert_eq!(fixed_point::weighted_mean(&[1, 0], &quantiser), None);
 }

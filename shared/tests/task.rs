@@ -135,7 +135,7 @@ fn a_task_that_makes_no_sense_is_refused() {
         (TaskError::Overflow, |task| task.quantiser.levels = u32::MAX),
         (TaskError::Dp, |task| task.dp.noise_multiplier = f32::NAN),
         (TaskError::Dp, |task| task.dp.noise_multiplier = 1.0),
-        (TaskError::Dp, |task| task.dp.clip = 1.0),
+        (TaskError::Dp, |task| task.dp.clip = -1.0),
         (TaskError::Cohort, |task| task.cohort.min_cohort = 2),
         (TaskError::Cohort, |task| {
             task.cohort.cohort_size = 1_001;

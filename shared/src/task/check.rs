@@ -2,8 +2,13 @@
 
 use super::{AdapterConfig, AdapterLayout, Aggregation, EncoderShape, Payload, TaskConfig};
 use crate::fixed_point;
-use crate::secure_sum::{Issuer, TokenError, quorum};
+use crate::noise;
+use crate::secure_sum::{Issuer, TokenError, corrupt_clients, quorum};
 use crate::wire::limits;
+
+/// How much rounding may add to the clip norm, as a factor, for a noise multiplier to stay a fair name
+/// of what the noise does.
+const ROUNDING_EXCESS: f64 = 1.1;
 
 /// Settings that no round can run with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,17 +43,37 @@ pub enum TaskError {
     /// The quantiser's numbers are out of range.
     #[error("the quantiser's settings are out of range")]
     Quantiser,
-    /// `cohort_size * weight_max * levels` reaches 2^32: a sum could wrap.
+    /// `cohort_size * weight_max * levels` reaches 2^32, or with noise and its margins 2^31: a sum
+    /// could wrap.
     #[error("a sum of this cohort could overflow")]
     Overflow,
-    /// Noise or a clip norm is named, and no client would apply it.
-    #[error("noise and clipping are not there yet: noise_multiplier and clip must be 0")]
+    /// Noise or clip norm is negative or no number, or there is noise and nothing that it is scaled
+    /// to.
+    #[error("noise_multiplier and clip must be numbers from 0 on, and noise needs a clip norm")]
     Dp,
+    /// There is noise, and weights would scale updates past the clip norm.
+    #[error("with noise every update weighs the same: weight_max must be 1")]
+    NoiseWeights,
+    /// There is noise, and no level stands for zero.
+    #[error("with noise one level must stand for zero: levels must be even")]
+    NoiseLevels,
+    /// There is noise, and no quorum guarantees so many honest inputs.
+    #[error("honest must be from 1 to the honest inputs that a quorum of min_cohort guarantees")]
+    Honest,
+    /// There is noise, and rounding adds more than a tenth to the norm that it is scaled to.
+    #[error("the quantiser's steps are too coarse for the noise to mean what it says")]
+    NoiseSteps,
+    /// One client's noise is larger than the sampler is exact for.
+    #[error(
+        "the noise of one client is above {} squared steps",
+        noise::MAX_VARIANCE
+    )]
+    NoiseSize,
     /// The cohort's sizes are out of range or no quorum is possible.
     #[error("the cohort's sizes are out of range")]
     Cohort,
-    /// A rotation or a second aggregator is named, and not there yet.
-    #[error("rotation and two aggregators are not there yet")]
+    /// A second aggregator is named, and not there yet.
+    #[error("two aggregators are not there yet")]
     NotYet,
     /// A deadline is zero.
     #[error("a deadline is zero")]
@@ -71,13 +96,19 @@ impl TaskConfig {
         self.check_labels()?;
         ensure(shape_fits(&self.base.shape), TaskError::Shape)?;
         self.check_payload()?;
-        AdapterLayout::new(self)?;
+        let coordinates = AdapterLayout::new(self)?.len();
         self.check_training()?;
         self.check_quantiser()?;
-        self.check_dp()?;
+        self.check_dp(coordinates)?;
+        ensure(
+            fixed_point::sum_fits(&self.quantiser, &self.dp, self.cohort.cohort_size),
+            TaskError::Overflow,
+        )?;
         self.check_cohort()?;
-        let plain = !self.rotation && self.aggregation == Aggregation::OneAggregator;
-        ensure(plain, TaskError::NotYet)?;
+        ensure(
+            self.aggregation == Aggregation::OneAggregator,
+            TaskError::NotYet,
+        )?;
         if let Some(attestation) = &self.attestation {
             Issuer::new(attestation)?;
         }
@@ -140,17 +171,30 @@ impl TaskConfig {
         ensure(
             positive(quantiser.bound) && quantiser.levels > 0 && quantiser.weight_max > 0,
             TaskError::Quantiser,
-        )?;
-        ensure(
-            fixed_point::sum_fits(quantiser, self.cohort.cohort_size),
-            TaskError::Overflow,
         )
     }
 
-    fn check_dp(&self) -> Result<(), TaskError> {
-        // Neither is applied yet: a task must not name what its clients would not do.
-        let none = self.dp.noise_multiplier == 0.0 && self.dp.clip == 0.0;
-        ensure(none, TaskError::Dp)
+    fn check_dp(&self, coordinates: usize) -> Result<(), TaskError> {
+        let (dp, quantiser) = (&self.dp, &self.quantiser);
+        let numbers = not_negative(dp.noise_multiplier) && not_negative(dp.clip);
+        let scaled = dp.clip > 0.0 || !dp.has_noise();
+        ensure(numbers && scaled, TaskError::Dp)?;
+        if !dp.has_noise() {
+            return Ok(());
+        }
+        ensure(quantiser.weight_max == 1, TaskError::NoiseWeights)?;
+        ensure(quantiser.levels.is_multiple_of(2), TaskError::NoiseLevels)?;
+        let cohort = &self.cohort;
+        let guaranteed = guaranteed_honest(cohort.min_cohort, cohort.corrupt_permille);
+        let honest = u32::from(dp.honest);
+        ensure((1..=guaranteed).contains(&honest), TaskError::Honest)?;
+        let clip = noise::steps_per_unit(quantiser) * f64::from(dp.clip);
+        let rounded = noise::rounded_norm(dp, quantiser, coordinates);
+        ensure(rounded <= ROUNDING_EXCESS * clip, TaskError::NoiseSteps)?;
+        ensure(
+            noise::share_variance(dp, quantiser) <= noise::MAX_VARIANCE,
+            TaskError::NoiseSize,
+        )
     }
 
     fn check_cohort(&self) -> Result<(), TaskError> {
@@ -163,6 +207,14 @@ impl TaskConfig {
             .all(|size| quorum(size, cohort.corrupt_permille).is_some());
         ensure(sizes && quorate, TaskError::Cohort)
     }
+}
+
+/// `q - c`: the honest inputs of any sum that a quorum opens. It never falls as the cohort grows, as
+/// one more client is at most one more corrupt one.
+fn guaranteed_honest(clients: u16, corrupt_permille: u16) -> u32 {
+    quorum(clients, corrupt_permille).map_or(0, |quorum| {
+        u32::from(quorum).saturating_sub(corrupt_clients(clients, corrupt_permille))
+    })
 }
 
 fn check_adapter(adapter: &AdapterConfig) -> Result<(), TaskError> {

@@ -59,10 +59,9 @@ impl Closed {
     }
 
     pub(super) fn outcome(&self, terms: &Terms) -> Outcome {
-        let quantiser = &terms.setup.task.quantiser;
         Outcome {
             // Only sums with a positive weight pass the range check.
-            mean: fixed_point::weighted_mean(&self.sum, quantiser).unwrap_or_default(),
+            mean: fixed_point::mean(&self.sum, &terms.setup.task).unwrap_or_default(),
             sum: self.sum.clone(),
             total_weight: self.receipt.total_weight,
             survivors: self.survivors.iter().collect(),

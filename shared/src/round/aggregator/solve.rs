@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::Terms;
 use super::unmask::Unmask;
+use crate::fixed_point;
 use crate::messages::AbortReason;
 use crate::secure_sum::{self, Commitment, Expansion, MaskKey, Ring, Sign};
 
@@ -194,21 +195,14 @@ fn shuffle(order: &mut [(u16, Scalar)], attempt: u32) {
     }
 }
 
-/// Whether every coordinate can be the sum of this many updates.
-///
-/// A vector made with a wrong key makes the sum uniform, and a coordinate of it is out of range with
-/// probability above a half: what passes here passes by accident only with 2^-d.
+/// The sum, if it can be one of this many updates.
 pub(super) fn check_range(
     terms: &Terms,
     survivors: u16,
     sum: Vec<u32>,
 ) -> Result<Vec<u32>, AbortReason> {
-    let quantiser = &terms.setup.task.quantiser;
-    let (&weight, values) = sum.split_last().ok_or(AbortReason::SumOutOfRange)?;
-    let weights = u32::from(survivors)..=u32::from(survivors) * quantiser.weight_max;
-    let top = u64::from(weight) * u64::from(quantiser.levels);
-    let in_range = weights.contains(&weight) && values.iter().all(|&word| u64::from(word) <= top);
-    if in_range {
+    let task = &terms.setup.task;
+    if fixed_point::in_range(&sum, &task.quantiser, &task.dp, survivors, terms.ring) {
         Ok(sum)
     } else {
         Err(AbortReason::SumOutOfRange)
