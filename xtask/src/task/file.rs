@@ -55,7 +55,7 @@ fn unknown(given: &Value, known: &Value, place: &str) -> Option<String> {
 
 /// The first value that privacy rests on and that is out of its bounds, with the bounds.
 fn bounds(config: &TaskConfig) -> Option<String> {
-    let (cohort, dp, quantiser) = (&config.cohort, &config.dp, &config.quantiser);
+    let (cohort, quantiser) = (&config.cohort, &config.quantiser);
     let out = |name: &str, value: f64, least: f64, most: f64| {
         (!(least..=most).contains(&value))
             .then(|| format!("{name} is {value}, and must be from {least} to {most}"))
@@ -89,17 +89,6 @@ fn bounds(config: &TaskConfig) -> Option<String> {
                 1.0,
                 room,
             )
-        })
-        .or_else(|| {
-            let named = [
-                ("dp.noise_multiplier", dp.noise_multiplier),
-                ("dp.clip", dp.clip),
-            ];
-            let (name, value) = named.into_iter().find(|(_, value)| *value != 0.0)?;
-            Some(format!(
-                "{name} is {value}, and must be 0: no client of this version adds noise or clips, \
-                 and a task must not promise it"
-            ))
         })
 }
 
@@ -166,11 +155,6 @@ mod tests {
                 "\"weight_max\": 65536",
                 "quantiser.weight_max is 65536",
             ),
-            (
-                "\"noise_multiplier\": 0.0",
-                "\"noise_multiplier\": 1.5",
-                "dp.noise_multiplier is 1.5",
-            ),
         ] {
             let said = refused(from, to);
             assert!(said.contains(words), "{to}: {said}");
@@ -181,5 +165,7 @@ mod tests {
     fn what_the_protocol_itself_refuses_is_passed_on() {
         let said = refused("\"local_steps\": 12", "\"local_steps\": 0");
         assert!(said.contains("training"), "{said}");
+        let said = refused("\"noise_multiplier\": 0.0", "\"noise_multiplier\": 1.5");
+        assert!(said.contains("noise needs a clip norm"), "{said}");
     }
 }

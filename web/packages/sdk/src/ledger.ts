@@ -70,7 +70,7 @@ export function lossInWords(epsilon: number | null, delta: number): string {
 /** What is said of the noise on a sum. */
 export function noiseInWords(noiseMultiplier: number): string {
   if (noiseMultiplier === 0) return "no noise: no differential privacy";
-  return `Gaussian noise, ${noiseMultiplier} times the clip norm`;
+  return `Skellam noise made by the clients, at least ${noiseMultiplier} times the clip norm`;
 }
 
 /** Epsilon of so many participations, by the protocol module. */
