@@ -197,6 +197,21 @@ byte_newtype!(
     SignatureBytes,
     64
 );
+byte_newtype!(
+    /// One report of a client to two aggregators, random.
+    ReportId,
+    16
+);
+byte_newtype!(
+    /// A mask's seed, sealed by HPKE: an encapsulated key of 32 bytes, the seed's 32, a tag of 16.
+    SealedSeed,
+    80
+);
+
+impl SealedSeed {
+    /// Bytes of one.
+    pub const BYTES: usize = 80;
+}
 
 impl Digest {
     /// SHA-256 of `content`.

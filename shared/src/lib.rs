@@ -2,7 +2,8 @@
 //!
 //! In scope: what travels ([`wire`], [`messages`], [`control`], [`report`]), what a task is
 //! ([`task`]), how an update becomes integers ([`update`], [`rotation`], [`fixed_point`], [`noise`]),
-//! how integers become masked ([`secure_sum`]), and both sides of a round as sans-IO state machines ([`round`]).
+//! how integers become masked ([`secure_sum`]), and both sides of a round as sans-IO state machines
+//! ([`round`]); and the sum by two aggregators ([`two_aggregators`]).
 //!
 //! Out of scope: sockets, storage, training. Time, entropy and bytes come in as arguments; what to
 //! send, store and when to wake come out as effects.
@@ -33,5 +34,6 @@ pub mod secure_sum;
 pub mod sim;
 pub mod strategy;
 pub mod task;
+pub mod two_aggregators;
 pub mod update;
 pub mod wire;

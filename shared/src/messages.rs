@@ -214,6 +214,9 @@ pub enum AbortReason {
     /// There was a sum, and the next version could not be made of it or not be stored.
     #[error("the next version could not be published")]
     NotPublished,
+    /// The helper of a task with two aggregators refused the batch.
+    #[error("the helper refused the batch")]
+    HelperRefused,
 }
 
 impl AbortReason {
@@ -229,6 +232,7 @@ impl AbortReason {
             Self::SumOutOfRange => "sum_out_of_range",
             Self::Stopped => "stopped",
             Self::NotPublished => "not_published",
+            Self::HelperRefused => "helper_refused",
         }
     }
 }

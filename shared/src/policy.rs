@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Digest;
-use crate::task::TaskConfig;
+use crate::ids::{Digest, PublicKey};
+use crate::task::{Aggregation, TaskConfig};
 
 /// The page's conditions, pinned beside its code and checked before JOIN and again at ROSTER.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,17 +81,39 @@ pub enum PolicyError {
     /// The policy demands an issuer's tokens, and the task names none or another.
     #[error("the task does not ask for the tokens that the policy demands")]
     Issuer,
+    /// The task has a second aggregator that the page does not name.
+    #[error("the task's helper is not one that the page names")]
+    Helper,
 }
 
 impl Policy {
-    /// Whether `task` keeps to this policy.
+    /// Whether `task`, which has one aggregator, keeps to this policy.
     ///
     /// # Errors
     /// [`PolicyError`] names the first condition that the task falls below.
     pub fn allows(&self, task: &TaskConfig) -> Result<(), PolicyError> {
+        self.allows_report(task, &[])
+    }
+
+    /// Whether `task` keeps to this policy, where it has a second aggregator with one of `helpers`:
+    /// the page says who it trusts not to collude with the leader, and no server chooses for it.
+    ///
+    /// # Errors
+    /// As [`Self::allows`].
+    pub fn allows_report(
+        &self,
+        task: &TaskConfig,
+        helpers: &[PublicKey],
+    ) -> Result<(), PolicyError> {
+        let is_named = match &task.aggregation {
+            Aggregation::OneAggregator => true,
+            Aggregation::TwoAggregators(helper) => helpers.contains(&helper.key),
+        };
         // Written so that a NaN on either side is refused.
         let at_least = |value: f32, floor: f32| value >= floor;
-        if task.cohort.min_cohort < self.min_cohort {
+        if !is_named {
+            Err(PolicyError::Helper)
+        } else if task.cohort.min_cohort < self.min_cohort {
             Err(PolicyError::MinCohort)
         } else if task.cohort.corrupt_permille < self.corrupt_permille {
             Err(PolicyError::Corrupt)

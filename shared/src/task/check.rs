@@ -3,7 +3,7 @@
 use super::{AdapterConfig, AdapterLayout, Aggregation, EncoderShape, Payload, TaskConfig};
 use crate::fixed_point;
 use crate::noise;
-use crate::secure_sum::{Issuer, TokenError, corrupt_clients, quorum};
+use crate::secure_sum::{self, Issuer, TokenError, corrupt_clients, quorum};
 use crate::wire::limits;
 
 /// How much rounding may add to the clip norm, as a factor, for a noise multiplier to stay a fair name
@@ -72,9 +72,9 @@ pub enum TaskError {
     /// The cohort's sizes are out of range or no quorum is possible.
     #[error("the cohort's sizes are out of range")]
     Cohort,
-    /// A second aggregator is named, and not there yet.
-    #[error("two aggregators are not there yet")]
-    NotYet,
+    /// The helper's address is none, or its key is not canonical or of small order.
+    #[error("the helper's address or key cannot be used")]
+    Helper,
     /// A deadline is zero.
     #[error("a deadline is zero")]
     Deadlines,
@@ -105,10 +105,7 @@ impl TaskConfig {
             TaskError::Overflow,
         )?;
         self.check_cohort()?;
-        ensure(
-            self.aggregation == Aggregation::OneAggregator,
-            TaskError::NotYet,
-        )?;
+        self.check_aggregation()?;
         if let Some(attestation) = &self.attestation {
             Issuer::new(attestation)?;
         }
@@ -197,6 +194,16 @@ impl TaskConfig {
         )
     }
 
+    fn check_aggregation(&self) -> Result<(), TaskError> {
+        let Aggregation::TwoAggregators(helper) = &self.aggregation else {
+            return Ok(());
+        };
+        let sound = secure_sum::canonical_x25519(&helper.key)
+            // Every clamped scalar is a multiple of the cofactor.
+            && secure_sum::agree(&[1; 32], &helper.key).is_some();
+        ensure(sound && is_address(&helper.url), TaskError::Helper)
+    }
+
     fn check_cohort(&self) -> Result<(), TaskError> {
         let cohort = &self.cohort;
         let sizes = limits::MIN_COHORT <= cohort.min_cohort
@@ -227,6 +234,16 @@ fn check_adapter(adapter: &AdapterConfig) -> Result<(), TaskError> {
         .is_none_or(|prompt| prompt.num_virtual_tokens > 0);
     let any = adapter.lora.is_some() || adapter.soft_prompt.is_some() || adapter.head;
     ensure(lora && prompt && any, TaskError::Adapter)
+}
+
+/// Whether a leader can ask at this address: by TLS, or on its own machine.
+fn is_address(url: &str) -> bool {
+    let starts = ["https://", "http://127.0.0.1:", "http://localhost:"];
+    let rest = starts.iter().find_map(|start| url.strip_prefix(start));
+    let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
+    url.len() <= limits::MAX_NAME_BYTES
+        && printable
+        && rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', '@']))
 }
 
 fn shape_fits(shape: &EncoderShape) -> bool {
