@@ -225,6 +225,7 @@ fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
             z_s: seeds[1],
             coefficients_b,
             coefficients_s,
+            out_list: None,
             update: Some((0..d).map(|at| at * 1_000 + 1).collect()),
         }
     };
@@ -247,6 +248,9 @@ fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
         },
         n_floor: 3,
         g: 100,
+        drop: 300,
+        m: None,
+        t: None,
         shared: None,
         survivors: None,
     }

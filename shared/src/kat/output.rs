@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes32, Digest, PublicKey, SignatureBytes};
+use crate::ids::{Bytes32, Digest, PublicKey, SignatureBytes};
 
 /// Every value of a round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct KatOutput {
     pub ctx: Bytes32,
     /// Each client.
     pub clients: Vec<KatClient>,
-    /// Each pair, `i` below `j`.
+    /// Each pair of neighbours: `i` is below `j`, and one of the two chose the other.
     pub pairs: Vec<KatPair>,
     /// U2 as a bitmap.
     pub shared: String,
@@ -36,7 +36,7 @@ pub struct KatOutput {
     pub survivors: String,
     /// What survivors sign.
     pub d: Digest,
-    /// The plain sum over U3, modulo 2^32.
+    /// The plain sum over U3, modulo 2^r.
     pub sum: Option<Vec<u32>>,
 }
 
@@ -61,13 +61,17 @@ pub struct KatClient {
     pub commitment_b: Digest,
     /// Commitment to `z_s`.
     pub commitment_s: Digest,
-    /// Its seeds' shares.
+    /// The neighbours that hold its shares, ascending.
+    pub out_list: Vec<u16>,
+    /// Its seeds' shares, one for each of them.
     pub shares: Vec<KatShare>,
     /// The same, sealed.
     pub boxes: Vec<KatBox>,
+    /// The masked vector's bytes, `ceil(d r / 8)`, as they are sent.
+    pub upload: Option<String>,
     /// SHA-256 of the masked vector's bytes.
     pub upload_digest: Option<Digest>,
-    /// The masked vector, if an update was given and the client is in U2.
+    /// The masked vector as words below 2^r, if an update was given and the client is in U2.
     pub masked_update: Option<Vec<u32>>,
     /// The upload's signature.
     pub upload_signature: Option<SignatureBytes>,

@@ -18,13 +18,6 @@ pub enum ShareError {
     Points,
 }
 
-/// The point of `holder`'s share of a seed of `owner` on the complete graph: 1 + its position among
-/// the others, ascending.
-#[must_use]
-pub const fn share_position(owner: u16, holder: u16) -> u16 {
-    if holder < owner { holder + 1 } else { holder }
-}
-
 /// A scalar from 64 uniform bytes.
 #[must_use]
 pub fn scalar_from_wide(bytes: &[u8; 64]) -> Scalar {

@@ -1,0 +1,227 @@
+//! The values of each client and of each pair of neighbours.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use curve25519_dalek::Scalar;
+use zeroize::Zeroizing;
+
+use super::{KatBox, KatClient, KatError, KatInput, KatPair, KatSecrets, KatShare};
+use crate::ids::{Bytes32, Digest, to_hex};
+use crate::secure_sum::{
+    self, Bitmap, Commitment, Context, MaskKey, Parameters, Ring, RosterEntry, SessionSecrets, Sign,
+};
+
+/// Words of each mask that are printed.
+const MASK_WORDS: usize = 20;
+
+/// One client's secrets, checked.
+pub(super) struct Member {
+    secrets: SessionSecrets,
+    coefficients_b: Vec<Scalar>,
+    coefficients_s: Vec<Scalar>,
+    out_list: Vec<u16>,
+}
+
+impl Member {
+    pub(super) fn new(
+        client: usize,
+        given: &KatSecrets,
+        input: &KatInput,
+        parameters: &Parameters,
+    ) -> Result<Self, KatError> {
+        let scalar = |bytes: &Bytes32| {
+            Scalar::from_canonical_bytes(bytes.0)
+                .into_option()
+                .ok_or(KatError::Scalar(client))
+        };
+        let expected = usize::from(parameters.threshold) - 1;
+        let coefficients = |given: &[Bytes32]| {
+            if given.len() != expected {
+                return Err(KatError::Coefficients { client, expected });
+            }
+            given.iter().map(scalar).collect()
+        };
+        let words = given.update.as_ref().map(Vec::len);
+        if words.is_some_and(|words| words != input.d as usize) {
+            return Err(KatError::Update(client));
+        }
+        Ok(Self {
+            secrets: SessionSecrets::from_parts(
+                &given.signing_secret.0,
+                Zeroizing::new(given.channel_secret.0),
+                Zeroizing::new(scalar(&given.z_b)?),
+                Zeroizing::new(scalar(&given.z_s)?),
+            ),
+            coefficients_b: coefficients(&given.coefficients_b)?,
+            coefficients_s: coefficients(&given.coefficients_s)?,
+            out_list: out_list(client, given, parameters)?,
+        })
+    }
+
+    pub(super) fn public(&self) -> RosterEntry {
+        self.secrets.public()
+    }
+}
+
+fn out_list(
+    client: usize,
+    given: &KatSecrets,
+    parameters: &Parameters,
+) -> Result<Vec<u16>, KatError> {
+    let (clients, expected) = (parameters.clients, parameters.neighbours);
+    let other = |index: &u16| *index < clients && usize::from(*index) != client;
+    match &given.out_list {
+        None if expected == clients - 1 => Ok((0..clients).filter(other).collect()),
+        Some(list)
+            if list.len() == usize::from(expected)
+                && list.iter().all(other)
+                && list.windows(2).all(|pair| pair[0] < pair[1]) =>
+        {
+            Ok(list.clone())
+        }
+        _ => Err(KatError::OutList { client, expected }),
+    }
+}
+
+pub(super) struct Session {
+    pub(super) roster: Vec<RosterEntry>,
+    pub(super) context: Context,
+    pub(super) members: Vec<Member>,
+    pub(super) shared: Bitmap,
+    pub(super) ring: Ring,
+}
+
+impl Session {
+    /// Nothing where two keys have no secret in common.
+    pub(super) fn client(&self, index: u16, given: &KatSecrets, ack: Digest) -> Option<KatClient> {
+        let member = &self.members[usize::from(index)];
+        let (secrets, keys) = (&member.secrets, &self.roster[usize::from(index)]);
+        let self_mask = secure_sum::self_mask_key(&self.context, &secrets.seed_b, index);
+        let commit = |kind, seed| secure_sum::commitment(&self.context, index, kind, seed);
+        let shares = member.shares();
+        let masked = match (&given.update, self.shared.contains(index)) {
+            (Some(update), true) => Some(self.mask(index, update)?),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = masked.as_ref().map(|words| self.ring.pack(words));
+        let upload_signature = bytes.as_ref().map(|bytes| {
+            let message = secure_sum::upload_message(&self.context, index, Digest::of(bytes));
+            secure_sum::sign(&secrets.signing, &message)
+        });
+        Some(KatClient {
+            index,
+            signing_key: keys.signing_key,
+            channel_key: keys.channel_key,
+            mask_secret: Bytes32(*secrets.mask),
+            mask_key: keys.mask_key,
+            self_mask_key: Bytes32(*self_mask.expose()),
+            self_mask: secure_sum::mask_words(&self_mask, MASK_WORDS, self.ring),
+            commitment_b: commit(Commitment::SelfMask, &secrets.seed_b),
+            commitment_s: commit(Commitment::MaskSecret, &secrets.seed_s),
+            out_list: member.out_list.clone(),
+            boxes: self.boxes(index, &shares)?,
+            shares,
+            upload: bytes.as_deref().map(to_hex),
+            upload_digest: bytes.as_deref().map(Digest::of),
+            masked_update: masked,
+            upload_signature,
+            ack_signature: secure_sum::sign(&secrets.signing, &ack.0),
+        })
+    }
+
+    fn boxes(&self, index: u16, shares: &[KatShare]) -> Option<Vec<KatBox>> {
+        let secret = &self.members[usize::from(index)].secrets.channel;
+        let own = &self.roster[usize::from(index)].channel_key;
+        shares
+            .iter()
+            .map(|share| {
+                let mut plain = [0; 64];
+                plain[..32].copy_from_slice(&share.share_b.0);
+                plain[32..].copy_from_slice(&share.share_s.0);
+                let from = (index, &**secret);
+                let sealed =
+                    secure_sum::seal_box(&self.context, &self.roster, from, share.to, &plain)?;
+                let theirs = &self.roster[usize::from(share.to)].channel_key;
+                let agreed = secure_sum::agree(secret, theirs)?;
+                let key = secure_sum::share_box_key(&self.context, &agreed, own, theirs);
+                Some(KatBox {
+                    to: share.to,
+                    key: Bytes32(*key),
+                    sealed: to_hex(&sealed),
+                })
+            })
+            .collect()
+    }
+
+    /// Whether one of the two chose the other.
+    fn neighbours(&self, one: u16, other: u16) -> bool {
+        let chose = |owner: u16, holder: u16| {
+            let list = &self.members[usize::from(owner)].out_list;
+            list.binary_search(&holder).is_ok()
+        };
+        chose(one, other) || chose(other, one)
+    }
+
+    fn pair_key(&self, one: u16, other: u16) -> Option<(Bytes32, MaskKey)> {
+        let [own, theirs] = [one, other].map(|index| &self.roster[usize::from(index)].mask_key);
+        let shared = secure_sum::agree(&self.members[usize::from(one)].secrets.mask, theirs)?;
+        let key = secure_sum::pair_mask_key(&self.context, &shared, own, theirs);
+        Some((Bytes32(*shared), key))
+    }
+
+    pub(super) fn pairs(&self) -> Option<Vec<KatPair>> {
+        let edges: BTreeSet<(u16, u16)> = (0..)
+            .zip(&self.members)
+            .flat_map(|(owner, member)| member.out_list.iter().map(move |&other| (owner, other)))
+            .map(|(owner, other)| (owner.min(other), owner.max(other)))
+            .collect();
+        edges
+            .into_iter()
+            .map(|(i, j)| {
+                let (shared_secret, key) = self.pair_key(i, j)?;
+                Some(KatPair {
+                    i,
+                    j,
+                    shared_secret,
+                    key: Bytes32(*key.expose()),
+                    mask: secure_sum::mask_words(&key, MASK_WORDS, self.ring),
+                })
+            })
+            .collect()
+    }
+
+    fn mask(&self, index: u16, update: &[u32]) -> Option<Vec<u32>> {
+        let mut words = update.to_vec();
+        let seed = &self.members[usize::from(index)].secrets.seed_b;
+        let key = secure_sum::self_mask_key(&self.context, seed, index);
+        secure_sum::add_mask(&mut words, &key, Sign::Plus, self.ring);
+        let sharers = self.shared.others(index);
+        for other in sharers.filter(|&other| self.neighbours(index, other)) {
+            let (_, key) = self.pair_key(index, other)?;
+            let sign = secure_sum::pair_sign(index, other);
+            secure_sum::add_mask(&mut words, &key, sign, self.ring);
+        }
+        words.iter_mut().for_each(|word| *word &= self.ring.mask());
+        Some(words)
+    }
+}
+
+impl Member {
+    /// One for each neighbour, at the points from 1 on.
+    fn shares(&self) -> Vec<KatShare> {
+        let count = self.out_list.len() as u16;
+        let of_b = secure_sum::split(&self.secrets.seed_b, &self.coefficients_b, count);
+        let of_s = secure_sum::split(&self.secrets.seed_s, &self.coefficients_s, count);
+        (1..)
+            .zip(&self.out_list)
+            .zip(of_b.iter().zip(&of_s))
+            .map(|((x, &to), (share_b, share_s))| KatShare {
+                to,
+                x,
+                share_b: Bytes32(share_b.to_bytes()),
+                share_s: Bytes32(share_s.to_bytes()),
+            })
+            .collect()
+    }
+}
