@@ -142,7 +142,7 @@ fn status_of_reject(code: RejectCode) -> u16 {
         | RejectCode::TrailingBytes
         | RejectCode::WireVersion
         | RejectCode::Malformed => 400,
-        RejectCode::BadSignature | RejectCode::UnknownClient => 403,
+        RejectCode::BadSignature | RejectCode::BadToken | RejectCode::UnknownClient => 403,
         RejectCode::WrongRound
         | RejectCode::WrongPhase
         | RejectCode::Duplicate
