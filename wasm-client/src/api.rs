@@ -17,6 +17,8 @@ mod epsilon;
 mod error;
 #[cfg(feature = "protocol")]
 mod hash;
+#[cfg(all(feature = "protocol", feature = "observe"))]
+mod known_answers;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod measure;
 #[cfg(feature = "protocol")]
@@ -31,6 +33,8 @@ pub use epsilon::epsilon;
 pub use error::ApiError;
 #[cfg(feature = "protocol")]
 pub use hash::StreamHash;
+#[cfg(all(feature = "protocol", feature = "observe"))]
+pub use known_answers::{known_answers, round_parameters};
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 pub use measure::measure_product;
 #[cfg(feature = "protocol")]

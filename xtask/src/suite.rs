@@ -39,11 +39,16 @@ const NATIVE: [(&str, &[&str]); 4] = [
 ];
 
 /// Node's tests: a name, a folder, and its test files.
-const NODE: [(&str, &str, &[&str]); 2] = [
+const NODE: [(&str, &str, &[&str]); 3] = [
     (
         "edge worker on workerd",
         "edge-aggregator",
         &["--test", "tests/"],
+    ),
+    (
+        "wasm modules on Node",
+        "wasm-client",
+        &["--test", "tests/known_answers.test.mjs"],
     ),
     (
         "end-to-end tools and specs",
