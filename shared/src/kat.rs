@@ -13,7 +13,7 @@
 //!     "signing_secret": "32 bytes", "channel_secret": "32 bytes",
 //!     "z_b": "canonical scalar", "z_s": "canonical scalar",
 //!     "coefficients_b": ["t-1 canonical scalars: of x, x^2, ..."], "coefficients_s": ["likewise"],
-//!     "out_list": [1, 2],
+//!     "out_list": [1, 2], "token": "256 bytes",
 //!     "update": [1, 2, 3, 4]
 //!   }],
 //!   "shared": [0, 1, 2], "survivors": [0, 1, 2]
@@ -24,13 +24,14 @@
 //! clients, `g` and `drop`; given ones are taken, so that a small sparse graph can be compared),
 //! `shared` and `survivors`, U2 and U3 (everybody), `update` (`d` words; without it there are no
 //! masked vectors and no sum), and `out_list` where `m = n - 1` (the others); elsewhere it has `m`
-//! others, ascending. `q` always follows from the number of clients and `g`.
+//! others, ascending. `token` is left out where the roster is not attested. `q` always follows from
+//! the number of clients and `g`.
 
 use alloc::vec::Vec;
 
 use crate::ids::{Bytes32, Digest, to_hex};
 use crate::secure_sum::{
-    self, Bitmap, Context, Header, PROTOCOL_VERSION, Parameters, Ring, RosterEntry, SUITE,
+    self, Bitmap, Context, Header, PROTOCOL_VERSION, Parameters, Ring, Roster, RosterEntry, SUITE,
 };
 
 mod input;
@@ -61,7 +62,12 @@ pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
         return Err(KatError::Keys);
     }
     let header = header(input, &parameters).to_bytes();
-    let context = Context::new(&header, &roster);
+    let roster_bytes = Roster {
+        entries: roster.clone(),
+        tokens: input.tokens()?,
+    }
+    .to_bytes();
+    let context = Context::of_bytes(&header, &roster_bytes);
     let shared = set(clients, input.shared.as_deref())?;
     let survivors = match &input.survivors {
         Some(survivors) => set(clients, Some(survivors))?,
@@ -78,7 +84,6 @@ pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
         ring,
     };
     let d = secure_sum::ack_digest(&context, &session.shared, &survivors);
-    let roster_bytes = RosterEntry::roster_bytes(&session.roster);
     Ok(KatOutput {
         n: clients,
         m: parameters.neighbours,

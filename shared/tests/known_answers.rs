@@ -205,7 +205,7 @@ fn input_that_makes_no_round_is_refused() {
         client: 2,
         expected: 2,
     };
-    let cases: [(KatError, Change); 12] = [
+    let cases: [(KatError, Change); 14] = [
         (KatError::Cohort, |input| input.clients.truncate(2)),
         (KatError::Cohort, |input| input.g = 1000),
         (KatError::Graph, |input| input.m = Some(5)),
@@ -221,6 +221,15 @@ fn input_that_makes_no_round_is_refused() {
             input.clients[2].coefficients_s.truncate(1);
         }),
         (KatError::Update(0), |input| input.d += 1),
+        (KatError::Token(0), |input| {
+            input.clients[1].token = Some("00".repeat(256));
+        }),
+        (KatError::Token(2), |input| {
+            for client in &mut input.clients {
+                client.token = Some("00".repeat(256));
+            }
+            input.clients[2].token = Some("00".repeat(255));
+        }),
         (KatError::Keys, |input| {
             input.clients[0] = input.clients[1].clone();
         }),

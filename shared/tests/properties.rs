@@ -226,6 +226,7 @@ fn kat_input(seed: u64, clients: u16, d: u32) -> KatInput {
             coefficients_b,
             coefficients_s,
             out_list: None,
+            token: None,
             update: Some((0..d).map(|at| at * 1_000 + 1).collect()),
         }
     };

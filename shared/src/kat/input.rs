@@ -1,11 +1,12 @@
 //! What known answers are computed of, and input that is none.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Bytes32, Digest, RoundId, TaskId};
-use crate::secure_sum::Parameters;
+use crate::ids::{self, Bytes32, Digest, RoundId, TaskId};
+use crate::secure_sum::{Parameters, Token};
 use crate::task::{Dp, Quantiser};
 
 /// The given secrets.
@@ -78,6 +79,9 @@ pub struct KatSecrets {
     /// The neighbours that hold its shares, ascending; all others on the complete graph if left out.
     #[serde(default)]
     pub out_list: Option<Vec<u16>>,
+    /// The authenticator of the client's token, 512 hex digits, for an attested roster; not checked.
+    #[serde(default)]
+    pub token: Option<String>,
     /// The plain vector.
     #[serde(default)]
     pub update: Option<Vec<u32>>,
@@ -114,6 +118,9 @@ pub enum KatError {
         /// `m`.
         expected: u16,
     },
+    /// A token is not 256 bytes, or one client has a token and another none.
+    #[error("client {0}: a token has 512 hex digits, and all clients have one or none has")]
+    Token(usize),
     /// An update does not have `d` words.
     #[error("client {0}: the update does not have d words")]
     Update(usize),
@@ -142,5 +149,19 @@ impl KatInput {
             threshold: t,
             ..found
         })
+    }
+
+    /// A token for each client, or none.
+    pub(super) fn tokens(&self) -> Result<Vec<Token>, KatError> {
+        let attested = self.clients.iter().any(|client| client.token.is_some());
+        if !attested {
+            return Ok(Vec::new());
+        }
+        let tokens = self.clients.iter().enumerate().map(|(client, secrets)| {
+            let digits = secrets.token.as_deref().unwrap_or_default();
+            let bytes = ids::from_hex(digits).map_err(|_| KatError::Token(client))?;
+            Ok(Token(bytes))
+        });
+        tokens.collect()
     }
 }

@@ -53,6 +53,8 @@ pub struct KatClient {
     pub mask_secret: Bytes32,
     /// X25519, for masks.
     pub mask_key: PublicKey,
+    /// SHA-256 of the three keys: the nonce of a token for them.
+    pub token_nonce: Digest,
     /// ChaCha20 key of the self mask.
     pub self_mask_key: Bytes32,
     /// First words of the self mask.

@@ -115,6 +115,7 @@ impl Session {
             channel_key: keys.channel_key,
             mask_secret: Bytes32(*secrets.mask),
             mask_key: keys.mask_key,
+            token_nonce: secure_sum::token_nonce(keys),
             self_mask_key: Bytes32(*self_mask.expose()),
             self_mask: secure_sum::mask_words(&self_mask, MASK_WORDS, self.ring),
             commitment_b: commit(Commitment::SelfMask, &secrets.seed_b),

@@ -106,7 +106,9 @@ def kat(given):
         client.get("out_list") or [j for j in range(n) if j != i] for i, client in enumerate(clients)
     ]
     assert all(len(out) == m and out == sorted(set(out)) for out in out_lists)
-    roster = b"".join(s["sig"] + s["c"] + s["s"] for s in secrets)
+    keys = [s["sig"] + s["c"] + s["s"] for s in secrets]
+    # An attested roster has a token after each client's keys.
+    roster = b"".join(key + s.get("token", b"") for key, s in zip(keys, secrets))
     ctx = sha256(b"flsa1/ctx", header, sha256(roster))
     shared = given.get("shared")
     shared = list(range(n)) if shared is None else sorted(shared)
@@ -153,6 +155,7 @@ def kat(given):
                 "channel_key": own["c"].hex(),
                 "mask_secret": own["s_key"].hex(),
                 "mask_key": own["s"].hex(),
+                "token_nonce": sha256(keys[i]).hex(),
                 "self_mask_key": self_key.hex(),
                 "self_mask": mask(self_key, 20, r),
                 "commitment_b": sha256(b"flsa1/com", ctx, u16(i), b"\0", own["z_b"]).hex(),

@@ -24,6 +24,9 @@ SPARSE = [
     ("searched_50", 50, 100, 300, None, 24, 33, [7, 31], [0, 12, 44]),
 ]
 
+# Their rosters have tokens.
+ATTESTED = ["sparse_24"]
+
 # Sizes and settings of the parameters' table: those of the design, and others around them.
 SETTINGS = [(50, 200), (100, 300), (200, 300)]
 SIZES = [10, 50, 100, 200, 500, 1000]
@@ -72,10 +75,12 @@ def make_input(name, n, g, drop, graph, r, d, unshared, unsent):
             "coefficients_b": [seeded.scalar() for _ in range(t - 1)],
             "coefficients_s": [seeded.scalar() for _ in range(t - 1)],
             "out_list": seeded.choose([j for j in range(n) if j != i], m),
+            **({"token": b"".join(seeded.bytes() for _ in range(8)).hex()} if attested else {}),
             "update": [seeded.below(levels + 1) for _ in range(d)],
         }
 
     shared = [i for i in range(n) if i not in unshared]
+    attested = name in ATTESTED
     return {
         "task_id": seeded.bytes()[:16].hex(),
         "round_id": seeded.bytes()[:16].hex(),
