@@ -1,17 +1,30 @@
 //! Masks: a ChaCha20 stream (RFC 8439, nonce 0, counter from 0), one little-endian word for each
-//! coordinate, or one half of a word in a ring of up to 16 bits, added to or subtracted from a vector tile by tile.
+//! coordinate, or one half of a word in a ring of up to 16 bits, added to or subtracted from a
+//! vector tile by tile.
+//!
+//! The stream is the `chacha20` crate's, which picks the CPU's vector instructions by itself; on
+//! wasm, where it has none, it is [`lanes`]. Tests hold the two against each other.
 
 use alloc::vec::Vec;
 
-use chacha20::cipher::{StreamCipher, StreamCipherSeek};
-use chacha20::{ChaCha20, KeyIvInit};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::Ring;
 
-/// Bytes of stream that are expanded at a time: 64 blocks, small enough for the stack and the
-/// first-level cache.
-const TILE_BYTES: usize = 4096;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod crate_stream;
+#[cfg(any(test, all(target_arch = "wasm32", target_feature = "simd128")))]
+mod four;
+#[cfg(any(test, all(target_arch = "wasm32", target_feature = "simd128")))]
+mod lanes;
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use crate_stream::Stream;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use lanes::Stream;
+
+/// Every mask has a key of its own, so its nonce says nothing.
+const NONCE: [u8; 12] = [0; 12];
 
 /// A mask's ChaCha20 key. Wiped when dropped, never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,33 +84,12 @@ pub fn add_mask(vector: &mut [u32], key: &MaskKey, sign: Sign, ring: Ring) {
 ///
 /// Up to 16 bits a word of the stream makes two coordinates, the low half first; above, one.
 pub fn add_mask_from(vector: &mut [u32], key: &MaskKey, sign: Sign, ring: Ring, first: usize) {
-    match sign {
-        Sign::Plus => fold_stream(vector, key, ring, first, u32::wrapping_add),
-        Sign::Minus => fold_stream(vector, key, ring, first, u32::wrapping_sub),
+    let stream = Stream::new(&key.0, &NONCE);
+    if ring.bits() <= 16 {
+        stream.fold_halves(vector, first, sign);
+    } else {
+        stream.fold_words(vector, first, sign);
     }
-}
-
-fn fold_stream(
-    vector: &mut [u32],
-    key: &MaskKey,
-    ring: Ring,
-    first: usize,
-    fold: impl Fn(u32, u32) -> u32,
-) {
-    let width = if ring.bits() <= 16 { 2 } else { 4 };
-    let mut stream = ChaCha20::new((&*key.0).into(), &[0; 12].into());
-    stream.seek(first as u64 * width as u64);
-    let mut tile = [0u8; TILE_BYTES];
-    for words in vector.chunks_mut(TILE_BYTES / width) {
-        let tile = &mut tile[..words.len() * width];
-        stream.write_keystream(tile);
-        for (word, bytes) in words.iter_mut().zip(tile.chunks_exact(width)) {
-            let mut mask = [0; 4];
-            mask[..width].copy_from_slice(bytes);
-            *word = fold(*word, u32::from_le_bytes(mask));
-        }
-    }
-    tile.zeroize();
 }
 
 /// The first `count` words of a mask, low r bits each, for known-answer tests.
