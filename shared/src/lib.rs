@@ -8,7 +8,7 @@
 //! Out of scope: sockets, storage, training. Time, entropy and bytes come in as arguments; what to
 //! send, store and when to wake come out as effects.
 //!
-//! The secure sum is FLSA-1 on the complete graph, for cohorts of 3 to 49 clients.
+//! The secure sum is FLSA-1, for cohorts of 3 to 1,000 clients.
 #![no_std]
 #![forbid(unsafe_code)]
 

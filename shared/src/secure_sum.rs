@@ -1,11 +1,10 @@
 //! FLSA-1: a sum that only the sum is learned of.
 //!
-//! Double masking after Bonawitz et al. 2017 on the complete graph, with a signed list of survivors
+//! Double masking after Bonawitz et al. 2017, on a graph whose edges the clients choose (after Bell et
+//! al. 2020; below 50 clients everybody chooses everybody), with a signed list of survivors
 //! whose quorum is over the committed roster, and with the model's digest inside every mask key.
 //! These modules are the pieces: pure functions over keys, bytes and scalars. Who calls them when
 //! is in [`crate::round`]. Every label, salt and encoding here is normative.
-//!
-//! Not here: the sparse graph for cohorts of 50 and more, packing below 32 bits, noise.
 
 mod bitmap;
 mod context;

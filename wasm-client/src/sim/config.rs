@@ -68,7 +68,7 @@ pub struct Data {
 pub struct Clients {
     /// How many there are; where users are natural, those with most texts.
     pub count: usize,
-    /// How many of them train in a round; 3 to 49 in a secure sum.
+    /// How many of them train in a round; 3 to 1,000 in a secure sum.
     pub per_round: usize,
     /// Who has which texts.
     pub partition: Split,
@@ -248,9 +248,9 @@ impl Config {
         if clients.per_round == 0 || clients.per_round > clients.count {
             return wrong("clients.per_round must be 1 to clients.count");
         }
-        if self.sum.secure && !(3..=49).contains(&clients.per_round) {
+        if self.sum.secure && !(3..=1000).contains(&clients.per_round) {
             return wrong(
-                "a secure sum needs clients.per_round of 3 to 49; or set sum.secure = false",
+                "a secure sum needs clients.per_round of 3 to 1000; or set sum.secure = false",
             );
         }
         if !(0.0..1.0).contains(&clients.drop_out) {

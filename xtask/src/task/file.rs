@@ -142,8 +142,8 @@ mod tests {
             ),
             (
                 "\"cohort_size\": 10",
-                "\"cohort_size\": 50",
-                "cohort.cohort_size is 50, and must be from 3 to 49",
+                "\"cohort_size\": 1001",
+                "cohort.cohort_size is 1001, and must be from 3 to 1000",
             ),
             (
                 "\"corrupt_permille\": 100",
