@@ -7,6 +7,12 @@
 //! Taking part `k` times, each time under fresh noise of the same size, is one Gaussian mechanism
 //! of `sqrt(k)` times the sensitivity, adaptive or not (Dong, Roth and Su 2022, "Gaussian
 //! Differential Privacy", corollary 3.3), so `k` participations need no bound of their own.
+//!
+//! For the noise that clients make themselves: [`skellam_epsilon`].
+
+mod skellam;
+
+pub use skellam::skellam_epsilon;
 
 use core::f64::consts::{FRAC_1_SQRT_2, PI, SQRT_2};
 
