@@ -101,7 +101,8 @@ impl Store {
         Ok(rows.next().transpose()?.is_some())
     }
 
-    /// Stores a value in place of an earlier one of that name.
+    /// Stores a value in place of an earlier one of that name. Rows that a longer one left behind are
+    /// not read any more, and go with the name.
     ///
     /// # Errors
     /// [`EdgeError::Fault`].
@@ -121,10 +122,6 @@ impl Store {
                 ],
             )?;
         }
-        self.sql.exec(
-            "DELETE FROM part WHERE name = ? AND position >= ?",
-            vec![name.into(), SqlStorageValue::Integer(rows as i64)],
-        )?;
         Ok(())
     }
 
@@ -143,6 +140,12 @@ impl Store {
         let mut value: Option<Vec<u8>> = None;
         let mut expected = 0;
         for row in rows {
+            if value
+                .as_ref()
+                .is_some_and(|value| value.len() as i64 == expected)
+            {
+                break;
+            }
             let row = row?;
             let [
                 SqlStorageValue::Integer(whole),
