@@ -16,6 +16,9 @@ pub const OPERATOR_SECRET: &str = "OPERATOR_SECRET";
 /// Name of the token that reads metrics and can do nothing else; it may be left out.
 pub const METRICS_TOKEN: &str = "METRICS_TOKEN";
 
+/// Name of the token by which a leader speaks to its helper; both have it.
+pub const HELPER_TOKEN: &str = "HELPER_TOKEN";
+
 /// Passes only requests with `Authorization: Bearer <the operator's secret>`.
 ///
 /// # Errors
@@ -30,6 +33,14 @@ pub fn require_operator(request: &Request, env: &Env) -> Result<(), EdgeError> {
 /// As [`require_operator`].
 pub fn require_reader(request: &Request, env: &Env) -> Result<(), EdgeError> {
     require_one_of(&[OPERATOR_SECRET, METRICS_TOKEN], request, env)
+}
+
+/// Passes only the leader of this helper's tasks.
+///
+/// # Errors
+/// As [`require_operator`].
+pub fn require_leader(request: &Request, env: &Env) -> Result<(), EdgeError> {
+    require_one_of(&[HELPER_TOKEN], request, env)
 }
 
 fn require_one_of(names: &[&str], request: &Request, env: &Env) -> Result<(), EdgeError> {

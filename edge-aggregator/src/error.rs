@@ -7,6 +7,7 @@ use choir_shared::messages::AggregatorMessage;
 use choir_shared::reject::{Reject, RejectCode};
 use choir_shared::report::EvaluationError;
 use choir_shared::task::TaskError;
+use choir_shared::two_aggregators::{BatchRefusal, BatchReply, HelperTaskError};
 use choir_shared::wire;
 use thiserror::Error;
 use worker::{Headers, Response, ResponseBuilder};
@@ -58,6 +59,12 @@ pub enum EdgeError {
     /// A task with settings that no round can run with.
     #[error("bad-task: {0}")]
     BadTask(#[from] TaskError),
+    /// A task that this helper does not serve.
+    #[error("bad-task: {0}")]
+    NotServed(#[from] HelperTaskError),
+    /// A batch that the helper refuses.
+    #[error("{0}")]
+    Batch(#[from] BatchRefusal),
     /// An evaluation that cannot be one.
     #[error("bad-evaluation: {0}")]
     BadEvaluation(#[from] EvaluationError),
@@ -87,6 +94,7 @@ impl EdgeError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Rejected { code, .. } => status_of_reject(*code),
+            Self::Batch(refusal) => status_of_refusal(refusal),
             Self::Malformed => 400,
             Self::Unauthorized => 401,
             Self::OriginNotAllowed => 403,
@@ -97,9 +105,11 @@ impl EdgeError {
             Self::Conflict(_) => 409,
             Self::LengthRequired => 411,
             Self::TooLarge => 413,
-            Self::WrongDigest | Self::BadTask(_) | Self::BadObject(_) | Self::BadEvaluation(_) => {
-                422
-            }
+            Self::WrongDigest
+            | Self::BadTask(_)
+            | Self::NotServed(_)
+            | Self::BadObject(_)
+            | Self::BadEvaluation(_) => 422,
             Self::UpgradeRequired => 426,
             Self::Misconfigured(_) | Self::Fault(_) => 500,
             Self::Busy => 503,
@@ -125,6 +135,7 @@ impl EdgeError {
             Self::Rejected { code, version } => {
                 answer.from_bytes(wire::encode(&AggregatorMessage::Refused { code, version }))
             }
+            Self::Batch(refusal) => answer.from_bytes(wire::encode(&BatchReply::Refused(refusal))),
             Self::Fault(fault) => {
                 worker::console_error!("fault: {fault}");
                 answer.ok("internal error\n")
@@ -156,6 +167,20 @@ fn status_of_reject(code: RejectCode) -> u16 {
         | RejectCode::WrongModel
         | RejectCode::WrongNeighbours
         | RejectCode::BadShare => 422,
+    }
+}
+
+/// The status of a batch's refusal. Its body says which one it was.
+const fn status_of_refusal(refusal: &BatchRefusal) -> u16 {
+    match refusal {
+        BatchRefusal::Malformed => 400,
+        BatchRefusal::UnknownTask => 404,
+        BatchRefusal::TooMany => 413,
+        BatchRefusal::Header | BatchRefusal::OtherHelper => 422,
+        BatchRefusal::TooFew { .. }
+        | BatchRefusal::Repeated(_)
+        | BatchRefusal::Used(_)
+        | BatchRefusal::TooFewOpened(_) => 409,
     }
 }
 

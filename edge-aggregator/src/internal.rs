@@ -19,6 +19,8 @@ use crate::limits::INTERNAL_MAX_BYTES;
 pub const CREATE: &str = "/internal/create";
 /// Path of a question for an [`Opening`], to a task; the body is the round's identifier.
 pub const OPENING: &str = "/internal/opening";
+/// The same question of a round with two aggregators; a task answers that of its own mode.
+pub const REPORT_OPENING: &str = "/internal/report-opening";
 /// Path of a [`Report`], to a task.
 pub const REPORT: &str = "/internal/report";
 /// Path of a question for the task's [`TaskFigures`](choir_shared::report::TaskFigures).
@@ -104,6 +106,26 @@ pub fn lane(env: &Env, round: RoundId, number: usize) -> Result<Stub, EdgeError>
     Ok(env
         .durable_object("LANES")?
         .get_by_name(&format!("{round}/{number}"))?)
+}
+
+/// The object of a round with two aggregators, at the leader.
+///
+/// # Errors
+/// [`EdgeError::Fault`] where the binding is missing.
+pub fn reports(env: &Env, round: RoundId) -> Result<Stub, EdgeError> {
+    Ok(env
+        .durable_object("REPORTS")?
+        .get_by_name(&round.to_string())?)
+}
+
+/// The object of a task's batches, at the helper.
+///
+/// # Errors
+/// [`EdgeError::Fault`] where the binding is missing.
+pub fn helper(env: &Env, task: TaskId) -> Result<Stub, EdgeError> {
+    Ok(env
+        .durable_object("HELPERS")?
+        .get_by_name(&task.to_string())?)
 }
 
 /// Sends `body` to another object.

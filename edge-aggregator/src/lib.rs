@@ -15,6 +15,10 @@
 //! | [`task_object`] | a task: its version, its current round, its history |
 //! | [`round_object`] | one round of one cohort |
 //! | [`lane_object`] | a range of coordinates of a round's masks |
+//! | [`report_object`] | one round of a task with two aggregators: the leader |
+//! | [`helper_object`] | the batches of such a task, at another deployment: the helper |
+//! | [`publish`] | from a sum to the next version |
+//! | [`in_flight`] | room for uploads |
 //! | [`internal`] | what these say to each other |
 //! | [`store`] | named values in SQLite |
 //! | [`error`] | refusals and faults to HTTP, one table |
@@ -23,12 +27,18 @@
 pub mod auth;
 pub mod config;
 pub mod error;
+#[expect(missing_docs, reason = "methods that the object macro writes")]
+pub mod helper_object;
+pub mod in_flight;
 pub mod internal;
 #[expect(missing_docs, reason = "methods that the object macro writes")]
 pub mod lane_object;
 pub mod limits;
 pub mod metrics;
 pub mod objects;
+pub mod publish;
+#[expect(missing_docs, reason = "methods that the object macro writes")]
+pub mod report_object;
 #[expect(missing_docs, reason = "methods that the object macro writes")]
 pub mod round_object;
 pub mod router;

@@ -8,7 +8,7 @@ use worker::{Env, Headers, Method, Request, Response, ResponseBuilder};
 
 use crate::auth::{require_operator, require_reader};
 use crate::error::EdgeError;
-use crate::{config, metrics, objects, round_object, task_object};
+use crate::{config, helper_object, metrics, objects, report_object, round_object, task_object};
 
 /// Answers one request.
 ///
@@ -89,11 +89,23 @@ async fn dispatch(request: Request, env: &Env) -> Result<Response, EdgeError> {
             allow(&request, Method::Post, "POST")?;
             round_object::forward(request, env, round_id(round)?).await
         }
+        ["v1", "tasks", _, "rounds", round, "reports"] => {
+            get_or_post(&request)?;
+            report_object::forward(request, env, round_id(round)?).await
+        }
+        ["v1", "helper", rest @ ..] => helper_object::route(request, env, rest).await,
         _ => Err(EdgeError::UnknownRoute),
     }
 }
 
-fn task_id(hex: &str) -> Result<TaskId, EdgeError> {
+fn get_or_post(request: &Request) -> Result<(), EdgeError> {
+    match request.method() {
+        Method::Get | Method::Post => Ok(()),
+        _ => Err(EdgeError::MethodNotAllowed("GET, POST")),
+    }
+}
+
+pub(crate) fn task_id(hex: &str) -> Result<TaskId, EdgeError> {
     hex.parse().map_err(|_| EdgeError::UnknownTask)
 }
 
@@ -101,7 +113,11 @@ fn round_id(hex: &str) -> Result<RoundId, EdgeError> {
     hex.parse().map_err(|_| EdgeError::UnknownRound)
 }
 
-fn allow(request: &Request, method: Method, name: &'static str) -> Result<(), EdgeError> {
+pub(crate) fn allow(
+    request: &Request,
+    method: Method,
+    name: &'static str,
+) -> Result<(), EdgeError> {
     if request.method() == method {
         Ok(())
     } else {

@@ -13,7 +13,7 @@ use choir_shared::control::{
 use choir_shared::ids::{Digest, RoundId, TaskId, Version};
 use choir_shared::messages::AbortReason;
 use choir_shared::report::RoundEnd;
-use choir_shared::task::TaskConfig;
+use choir_shared::task::{Aggregation, TaskConfig};
 use choir_shared::wire::{self, limits};
 use serde::{Deserialize, Serialize};
 use worker::{
@@ -88,7 +88,10 @@ impl TaskObject {
         let path = request.path();
         match path.as_str() {
             internal::CREATE => self.create(&internal::body(request).await?),
-            internal::OPENING => internal::answer(&self.opening(internal::body(request).await?)?),
+            internal::OPENING | internal::REPORT_OPENING => {
+                let reports = path == internal::REPORT_OPENING;
+                internal::answer(&self.opening(internal::body(request).await?, reports)?)
+            }
             internal::REPORT => {
                 self.take(internal::body(request).await?)?;
                 internal::answer(&())
@@ -172,7 +175,11 @@ impl TaskObject {
         let Some(round) = round else {
             return Ok(Response::empty()?);
         };
-        let stub = internal::round(&self.env, round)?;
+        let stub = if takes_reports(&self.config()?) {
+            internal::reports(&self.env, round)?
+        } else {
+            internal::round(&self.env, round)?
+        };
         if matches!(
             internal::ask(&stub, internal::STOP, &()).await?,
             Stopping::Over
@@ -188,16 +195,19 @@ impl TaskObject {
         Ok(Response::empty()?)
     }
 
-    /// What the current round is opened with.
-    fn opening(&self, round: RoundId) -> Result<Opening, EdgeError> {
+    /// What the current round is opened with, by an object that takes reports or by one that does
+    /// not: a round has one mode, its task's.
+    fn opening(&self, round: RoundId, reports: bool) -> Result<Opening, EdgeError> {
         let progress = self.progress()?;
-        if progress.state != TaskState::Running || progress.round != Some(round) {
+        let config = self.config()?;
+        let is_open = progress.state == TaskState::Running && progress.round == Some(round);
+        if !is_open || takes_reports(&config) != reports {
             return Err(EdgeError::UnknownRound);
         }
         self.count_opened(round)?;
         let (version, adapter) = (progress.version, progress.adapter);
         Ok(Opening {
-            config: self.config()?,
+            config,
             version,
             adapter,
         })
@@ -329,6 +339,11 @@ impl TaskObject {
     fn store(&self) -> Store {
         Store::of(&self.state)
     }
+}
+
+/// Whether a task's clients report to two aggregators.
+const fn takes_reports(config: &TaskConfig) -> bool {
+    matches!(config.aggregation, Aggregation::TwoAggregators(_))
 }
 
 /// The round that follows, where one does; without rounds left the task stops.

@@ -1,7 +1,5 @@
 //! Masked updates, by HTTP. One counts when it came whole; of half an upload nothing remains.
 
-use core::cell::Cell;
-
 use choir_shared::ids::Digest;
 use choir_shared::messages::Upload;
 use choir_shared::reject::RejectCode;
@@ -14,7 +12,8 @@ use worker::{Request, Response};
 use super::RoundObject;
 use super::live::Stage;
 use crate::error::EdgeError;
-use crate::limits::{UPLOADS_IN_FLIGHT_BYTES, declared_length};
+use crate::in_flight::Held;
+use crate::limits::declared_length;
 
 impl RoundObject {
     /// Reads an upload whole, then lets the round have it. An empty answer means that it is in the
@@ -97,44 +96,5 @@ impl Body {
         digest
             .map(Digest)
             .map_err(|_| EdgeError::Fault("a digest has another length".into()))
-    }
-}
-
-thread_local! {
-    /// Upload bytes held by this isolate, which its objects share.
-    static IN_FLIGHT: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Room for one upload, given back when dropped.
-struct Held(usize);
-
-impl Held {
-    fn new(bytes: usize) -> Result<Self, EdgeError> {
-        let total = IN_FLIGHT.get() + bytes;
-        if total > UPLOADS_IN_FLIGHT_BYTES {
-            return Err(EdgeError::Busy);
-        }
-        IN_FLIGHT.set(total);
-        Ok(Self(bytes))
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        IN_FLIGHT.set(IN_FLIGHT.get() - self.0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_that_is_given_back_can_be_taken_again() {
-        let all = Held::new(UPLOADS_IN_FLIGHT_BYTES);
-        assert!(all.is_ok());
-        assert!(matches!(Held::new(1), Err(EdgeError::Busy)));
-        drop(all);
-        assert!(Held::new(1).is_ok());
     }
 }
