@@ -292,7 +292,7 @@ impl ReportObject {
     }
 
     async fn set_alarm(&self, at: Timestamp) -> Result<(), EdgeError> {
-        let date = worker::js_sys::Date::new(&(at.0 as f64).into());
+        let date = js_sys::Date::new(&(at.0 as f64).into());
         Ok(self
             .state
             .storage()

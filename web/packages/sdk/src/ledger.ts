@@ -73,8 +73,8 @@ export function noiseInWords(noiseMultiplier: number): string {
   return `Skellam noise made by the clients, at least ${noiseMultiplier} times the clip norm`;
 }
 
-/** Epsilon of so many participations, by the protocol module. */
-export type EpsilonOf = (noiseMultiplier: number, participations: number, delta: number) => number | undefined;
+/** Epsilon of so many participations in a task with this status, by the protocol module. */
+export type EpsilonOf = (status: Uint8Array, participations: number, delta: number) => number | undefined;
 
 /** Writes the ledger. */
 export class LedgerBook {
@@ -86,13 +86,13 @@ export class LedgerBook {
     this.#epsilonOf = epsilonOf;
   }
 
-  /** An update is about to leave. */
-  begin(entry: Omit<Participation, "time" | "outcome" | "epsilon" | "delta">): Promise<void> {
+  /** An update is about to leave, for the task with these status bytes. */
+  begin(entry: Omit<Participation, "time" | "outcome" | "epsilon" | "delta">, status: Uint8Array): Promise<void> {
     return noteIfPossible(this.#notes, async (notes) => {
       const earlier = await notes.all<Participation>("ledger");
       const count = 1 + earlier.filter(({ task, round }) => task === entry.task && round !== entry.round).length;
       const delta = LEDGER_DELTA;
-      const epsilon = this.#epsilonOf(entry.noiseMultiplier, count, delta) ?? null;
+      const epsilon = this.#epsilonOf(status, count, delta) ?? null;
       const time = new Date().toISOString();
       await notes.put("ledger", { ...entry, time, outcome: "uploaded", epsilon, delta } satisfies Participation);
     });

@@ -260,7 +260,7 @@ export class LocalTrainer implements Trainer {
         const beforeUpload = async () => {
           // An update that leaves the tab is never made again out of a checkpoint.
           await checkpoints?.drop();
-          await ledger?.begin({ round: round.round, task, name, version, cohortSize, noiseMultiplier });
+          await ledger?.begin({ round: round.round, task, name, version, cohortSize, noiseMultiplier }, bytes);
         };
         const { signal } = work.abort;
         const { msPerStep } = held;

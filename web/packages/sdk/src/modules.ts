@@ -94,8 +94,8 @@ export interface ProtocolModule {
   };
   readonly StreamHash: new () => StreamHash;
   subtract(after: Float32Array, before: Float32Array): Float32Array;
-  /** Of so many participations under noise, at `delta`; `undefined` where nothing bounds it. */
-  epsilon(noiseMultiplier: number, participations: number, delta: number): number | undefined;
+  /** Of so many participations in a task, at `delta`; `undefined` where nothing bounds it. */
+  epsilon(status: Uint8Array, participations: number, delta: number): number | undefined;
 }
 
 /** A model on a device: what the engine modules export. */
