@@ -108,3 +108,5 @@ function durable(Inner) {
 export const TaskObject = durable(wasm.TaskObject);
 export const RoundObject = durable(wasm.RoundObject);
 export const LaneObject = durable(wasm.LaneObject);
+export const ReportObject = durable(wasm.ReportObject);
+export const HelperObject = durable(wasm.HelperObject);

@@ -17,7 +17,9 @@ export function workerModules(folder) {
 }
 
 // `persist` and `site` may be left out: then nothing is kept, or no page is served.
-export function options({ worker, modules, persist, site, operatorSecret, metricsToken, allowedOrigins = "", port, host }) {
+// `helper` has what a leader and a helper share, and what makes a deployment a helper: HELPER_TOKEN, HELPER_SECRET_KEY,
+// HELPER_MIN_BATCH.
+export function options({ worker, modules, persist, site, operatorSecret, metricsToken, helper, allowedOrigins = "", port, host }) {
   return {
     modulesRoot: worker,
     modules: modules ?? workerModules(worker),
@@ -30,11 +32,14 @@ export function options({ worker, modules, persist, site, operatorSecret, metric
       OPERATOR_SECRET: operatorSecret,
       ALLOWED_ORIGINS: allowedOrigins,
       ...(metricsToken && { METRICS_TOKEN: metricsToken }),
+      ...helper,
     },
     durableObjects: {
       TASKS: { className: "TaskObject", useSQLite: true },
       ROUNDS: { className: "RoundObject", useSQLite: true },
       LANES: { className: "LaneObject", useSQLite: true },
+      REPORTS: { className: "ReportObject", useSQLite: true },
+      HELPERS: { className: "HelperObject", useSQLite: true },
     },
     r2Buckets: ["OBJECTS"],
     ...(persist && {

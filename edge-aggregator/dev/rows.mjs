@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { Miniflare } from "miniflare";
 import { COMPATIBILITY_DATE } from "./miniflare.mjs";
 
-const CLASSES = ["TaskObject", "RoundObject"];
+const CLASSES = ["TaskObject", "RoundObject", "ReportObject", "HelperObject"];
 
 // Objects of the same names, which only show what they find.
 const READER = `

@@ -2,7 +2,8 @@
 //
 //   OPERATOR_SECRET=... node dev/serve.mjs --port 8787 --persist DIR --site DIR --worker DIR
 //
-// METRICS_TOKEN in the environment may read /metrics, as in a deployment.
+// METRICS_TOKEN in the environment may read /metrics, as in a deployment. HELPER_TOKEN makes it a leader of tasks with
+// two aggregators, HELPER_SECRET_KEY and HELPER_MIN_BATCH beside it the helper of another.
 // Prints one line of JSON, {"ready": url}, when it answers. On SIGTERM or SIGINT Miniflare's own hook
 // ends workerd and then this process (128 + the signal's number); what was acknowledged is on disk.
 import { parseArgs } from "node:util";
@@ -25,6 +26,9 @@ if (!values.worker || !operatorSecret) {
   process.exit(2);
 }
 
+const HELPER = ["HELPER_TOKEN", "HELPER_SECRET_KEY", "HELPER_MIN_BATCH"];
+const helper = Object.fromEntries(HELPER.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
+
 // stdout carries the one ready line, so everything else goes to stderr.
 class StderrLog extends Log {
   log(message) {
@@ -39,6 +43,7 @@ const miniflare = new Miniflare({
     site: values.site,
     operatorSecret,
     metricsToken: process.env.METRICS_TOKEN,
+    helper,
     allowedOrigins: values["allowed-origins"],
     port: Number(values.port),
     host: values.host,

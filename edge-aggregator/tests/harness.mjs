@@ -14,9 +14,9 @@ export const ORIGIN = "https://page.example";
 const patience = () => AbortSignal.timeout(10_000);
 
 // `change` gets the options of Miniflare and gives back others.
-export async function startWorker({ persist, metricsToken, change = (usual) => usual } = {}) {
+export async function startWorker({ persist, metricsToken, helper, change = (usual) => usual } = {}) {
   const miniflare = new Miniflare({
-    ...change(options({ worker: WORKER, persist, operatorSecret: SECRET, metricsToken, allowedOrigins: ORIGIN })),
+    ...change(options({ worker: WORKER, persist, operatorSecret: SECRET, metricsToken, helper, allowedOrigins: ORIGIN })),
     handleRuntimeStdio: (out, err) => (out.resume(), err.resume()),
   });
   const url = await miniflare.ready;

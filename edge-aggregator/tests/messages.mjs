@@ -37,7 +37,10 @@ function writeConfig(to, task) {
   to.varint(task.cohortSize).varint(task.minCohort).varint(0).varint(200); // cohort
   for (let phase = 0; phase < 5; phase++) to.varint(task.deadlineMs);
   to.raw(new Uint8Array(32).fill(3)); // seed
-  to.bool(false).varint(0).option(null); // no rotation, one aggregator, no attestation
+  to.bool(false); // no rotation
+  if (task.helper) to.varint(1).str(task.helper.url).raw(task.helper.key);
+  else to.varint(0);
+  to.option(null); // no attestation
 }
 
 function configBytes(task) {

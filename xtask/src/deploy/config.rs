@@ -2,15 +2,22 @@
 //! inherits from the top level and what it does not.
 
 use super::{ENVIRONMENTS, origins};
+use choir_shared::wire::limits::MIN_COHORT;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Bindings of Durable Objects and their classes.
-const OBJECTS: [(&str, &str); 3] = [
+const OBJECTS: [(&str, &str); 5] = [
     ("TASKS", "TaskObject"),
     ("ROUNDS", "RoundObject"),
     ("LANES", "LaneObject"),
+    ("REPORTS", "ReportObject"),
+    ("HELPERS", "HelperObject"),
 ];
+/// The variable with a helper's least batch.
+const MINIMUM: &str = "HELPER_MIN_BATCH";
+/// What it is at least in production: the privacy floor of the default policy.
+const FLOOR: u16 = 50;
 /// The binding of the bucket.
 const BUCKET: &str = "OBJECTS";
 /// What wrangler takes from the top level where an environment does not name it itself.
@@ -71,6 +78,7 @@ pub(super) fn problems(config: &Value, facts: &Facts) -> Vec<String> {
         found.extend(environment.bucket(&mut buckets));
         found.extend(environment.settings(facts));
         found.extend(environment.origins());
+        found.extend(environment.minimum());
         problems.extend(
             found
                 .into_iter()
@@ -242,6 +250,20 @@ impl<'a> Environment<'a> {
                     .to_owned(),
             ],
         }
+    }
+
+    /// The least batch of a deployment that is a helper; where it is not named, the privacy floor.
+    fn minimum(&self) -> Option<String> {
+        let named = self.own.get("vars")?.get(MINIMUM)?;
+        let number = named.as_str().and_then(|text| text.parse::<u16>().ok());
+        let floor = if self.is_production() {
+            FLOOR
+        } else {
+            MIN_COHORT
+        };
+        number
+            .is_none_or(|number| number < floor)
+            .then(|| format!("{MINIMUM} is {named}: a text with a number from {floor} up"))
     }
 
     fn is_production(&self) -> bool {

@@ -47,7 +47,14 @@ fn the_shipped_configuration_is_sound() {
 #[test]
 fn the_facts_are_found_where_they_are_written() {
     let facts = facts();
-    assert_eq!(facts.exported, ["TaskObject", "RoundObject", "LaneObject"]);
+    let classes = [
+        "TaskObject",
+        "RoundObject",
+        "LaneObject",
+        "ReportObject",
+        "HelperObject",
+    ];
+    assert_eq!(facts.exported, classes);
     assert_eq!(facts.date.as_deref().map(str::len), Some(10));
 }
 
@@ -99,10 +106,27 @@ fn a_class_that_the_worker_does_not_export_is_named() {
     let bindings = json!([
         { "name": "TASKS", "class_name": "TaskObject" },
         { "name": "ROUNDS", "class_name": "Rounds" },
-        { "name": "LANES", "class_name": "LaneObject" }
+        { "name": "LANES", "class_name": "LaneObject" },
+        { "name": "REPORTS", "class_name": "ReportObject" },
+        { "name": "HELPERS", "class_name": "HelperObject" }
     ]);
     let found = broken("/env/production/durable_objects/bindings", Some(bindings));
     assert_named(&found, "production", "exports no class `Rounds`");
+}
+
+#[test]
+fn a_helpers_minimum_below_the_floor_is_named() {
+    let with = |environment: &str, minimum: Value| {
+        let vars = json!({ "ALLOWED_ORIGINS": "", "HELPER_MIN_BATCH": minimum });
+        broken(&format!("{environment}/vars"), Some(vars))
+    };
+    assert_eq!(with("/env/production", json!("50")), Vec::<String>::new());
+    assert_eq!(with("", json!("3")), Vec::<String>::new());
+    for bad in [json!("49"), json!(50), json!("")] {
+        let found = with("/env/production", bad);
+        assert_named(&found, "production", "a number from 50 up");
+    }
+    assert_named(&with("/env/staging", json!("2")), "staging", "from 3 up");
 }
 
 #[test]
