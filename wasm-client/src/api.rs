@@ -24,6 +24,8 @@ mod measure;
 #[cfg(feature = "protocol")]
 mod participation;
 #[cfg(feature = "protocol")]
+mod report;
+#[cfg(feature = "protocol")]
 mod status;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod trainer;
@@ -39,6 +41,8 @@ pub use known_answers::{known_answers, round_parameters};
 pub use measure::measure_product;
 #[cfg(feature = "protocol")]
 pub use participation::Participation;
+#[cfg(feature = "protocol")]
+pub use report::Report;
 #[cfg(feature = "protocol")]
 pub use status::{decode_site_status, decode_task_status, subtract};
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]

@@ -211,7 +211,7 @@ impl From<ClientEffect> for EffectView {
 /// where the aggregator cannot be trusted with another. `again` where the round would not take the
 /// client: an update of which nothing was sent, not even masked, may join the next round of its
 /// version, rounded and masked afresh; the SDK retrains where something was.
-fn next_after(reason: LeaveReason) -> &'static str {
+pub(super) fn next_after(reason: LeaveReason) -> &'static str {
     match reason {
         LeaveReason::Refused(
             RejectCode::WrongPhase | RejectCode::Full | RejectCode::RoundAborted,
@@ -233,7 +233,7 @@ impl From<Receipt> for ReceiptView {
     }
 }
 
-fn policy_of(value: JsValue) -> Result<Policy, ApiError> {
+pub(super) fn policy_of(value: JsValue) -> Result<Policy, ApiError> {
     let view: PolicyView = serde_wasm_bindgen::from_value(value)?;
     Ok(Policy {
         min_cohort: view.min_cohort,
@@ -245,7 +245,7 @@ fn policy_of(value: JsValue) -> Result<Policy, ApiError> {
     })
 }
 
-fn update_refused(error: UpdateError) -> ApiError {
+pub(super) fn update_refused(error: UpdateError) -> ApiError {
     let code = match error {
         UpdateError::Task(_) => "bad-task",
         UpdateError::NotFinite => "not-finite",

@@ -1,8 +1,8 @@
 //! What a site and a task look like, decoded for the page.
 
-use choir_shared::control::{SiteStatus, TaskState, TaskStatus};
-use choir_shared::ids::{Digest, RoundId, TaskId};
-use choir_shared::task::{AdapterLayout, Payload};
+use choir_shared::control::{RoundSummary, SiteStatus, TaskState, TaskStatus};
+use choir_shared::ids::{Digest, PublicKey, RoundId, TaskId};
+use choir_shared::task::{AdapterLayout, Aggregation, Payload};
 use choir_shared::wire::{self, WireError, limits};
 use serde::Serialize;
 use wasm_bindgen::JsValue;
@@ -34,9 +34,29 @@ struct TaskStatusView<'a> {
     cohort_size: u16,
     min_cohort: u16,
     noise_multiplier: f32,
+    helper: Option<HelperView<'a>>,
+    history: Vec<ClosedRoundView>,
     task_digest: Digest,
     #[serde(with = "serde_bytes")]
     config: Vec<u8>,
+}
+
+/// The second aggregator of a task that has one.
+#[derive(Serialize)]
+struct HelperView<'a> {
+    url: &'a str,
+    key: PublicKey,
+}
+
+/// The SDK's `ClosedRound`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClosedRoundView {
+    round: RoundId,
+    version: u32,
+    clients: u16,
+    survivors: u16,
+    sum_digest: Digest,
 }
 
 #[derive(Serialize)]
@@ -74,9 +94,29 @@ pub fn decode_task_status(bytes: &[u8]) -> Result<JsValue, ApiError> {
         cohort_size: config.cohort.cohort_size,
         min_cohort: config.cohort.min_cohort,
         noise_multiplier: config.dp.noise_multiplier,
+        helper: match &config.aggregation {
+            Aggregation::OneAggregator => None,
+            Aggregation::TwoAggregators(helper) => Some(HelperView {
+                url: &helper.url,
+                key: helper.key,
+            }),
+        },
+        history: status.history.iter().map(ClosedRoundView::from).collect(),
         task_digest: config.digest(),
         config: wire::encode(config),
     })
+}
+
+impl From<&RoundSummary> for ClosedRoundView {
+    fn from(summary: &RoundSummary) -> Self {
+        Self {
+            round: summary.round,
+            version: summary.version_before.next().0,
+            clients: summary.clients,
+            survivors: summary.survivors,
+            sum_digest: summary.sum,
+        }
+    }
 }
 
 /// The task that a site points at, from the wire bytes of a `SiteStatus`.
