@@ -5,9 +5,9 @@ import { test } from "node:test";
 
 import { ChoirError } from "../packages/sdk/src/errors.ts";
 import { ALL_MINI_LM_L6_V2, DEFAULT_POLICY, DEMO_POLICY } from "../packages/sdk/src/policy.ts";
-import { checkPolicy } from "../packages/sdk/src/task_view.ts";
+import { checkPolicy, trustInWords } from "../packages/sdk/src/task_view.ts";
 
-const TASK = { minCohort: 50, weights: ALL_MINI_LM_L6_V2 };
+const TASK = { minCohort: 50, weights: ALL_MINI_LM_L6_V2, helper: null };
 const refused = (said: RegExp) => (thrown: unknown) =>
   thrown instanceof ChoirError && thrown.code === "policy" && said.test(thrown.message);
 
@@ -26,4 +26,20 @@ test("a base model that the server chose is refused by name, whatever the policy
     assert.throws(() => checkPolicy({ ...TASK, weights }, policy), refused(new RegExp(weights)));
   }
   checkPolicy({ ...TASK, weights }, { ...DEFAULT_POLICY, baseModels: [weights] });
+});
+
+test("a second aggregator that the page does not name is refused by its key", () => {
+  const helper = { url: "https://helper.example", key: "07".repeat(32) };
+  const task = { ...TASK, helper };
+  for (const policy of [DEFAULT_POLICY, DEMO_POLICY, { ...DEFAULT_POLICY, helpers: ["08".repeat(32)] }]) {
+    assert.throws(() => checkPolicy(task, policy), refused(new RegExp(helper.key)));
+  }
+  checkPolicy(task, { ...DEFAULT_POLICY, helpers: [helper.key] });
+});
+
+test("whom a visitor trusts is said where there are two aggregators, and only there", () => {
+  assert.equal(trustInWords(null), null);
+  const words = trustInWords({ url: "https://helper.example/a", key: "07".repeat(32) }) ?? "";
+  assert.match(words, /helper\.example/);
+  assert.match(words, /do not work together/);
 });

@@ -1,7 +1,7 @@
 /** The demo page: reads the visitor's wishes, runs one session, shows what it tells. */
 
 import type { ChoirEvent, EngineKind, EngineWish, Session } from "@choir/sdk";
-import { asChoirError, createChoir, DEFAULT_POLICY } from "@choir/sdk";
+import { asChoirError, createChoir, DEFAULT_POLICY, trustInWords } from "@choir/sdk";
 import { DataInput } from "./data_input.ts";
 import { byId, make, percent, setText } from "./dom.ts";
 import { exposeProbe } from "./probe.ts";
@@ -62,7 +62,7 @@ function sayNo(): void {
   choir.close();
   choir = createChoir({ ...options, engine: settings.engine });
   update({ stage: "refused", task: null, problem: null });
-  byId("labels", HTMLElement).hidden = true;
+  hideTask();
 }
 
 /** Says what a reload has interrupted. This is read from the browser and asks nobody. */
@@ -100,7 +100,7 @@ async function forget(): Promise<void> {
   choir = createChoir({ ...options, engine: settings.engine });
   consent.checked = false;
   keep.checked = false;
-  byId("labels", HTMLElement).hidden = true;
+  hideTask();
   update(FIRST_STATE);
   data.setText("");
   await privacy.refresh();
@@ -225,7 +225,7 @@ function bar({ label, probability }: { label: string; probability: number }): HT
 
 /** The page's text is for the demo's policy; an address can ask for the production default. */
 function sayPolicy(): void {
-  if (settings.policy !== DEFAULT_POLICY) return;
+  if (settings.policy.minCohort !== DEFAULT_POLICY.minCohort) return;
   const note = byId("policy-note", HTMLElement);
   setText(note, "By its address this page keeps to the production default: at least 50 tabs in a cohort, one update per visitor. Tasks with smaller cohorts are refused.");
 }
@@ -267,6 +267,11 @@ function refusal(): string {
   return `${loaded} You can change your mind by the box above.`;
 }
 
+function hideTask(): void {
+  byId("labels", HTMLElement).hidden = true;
+  byId("two-aggregators", HTMLElement).hidden = true;
+}
+
 function showTask(line: HTMLElement): void {
   const { task } = state;
   const list = byId("labels", HTMLElement);
@@ -275,6 +280,10 @@ function showTask(line: HTMLElement): void {
   setText(line, `Task "${name}": ${labels.length} labels, version ${version} of the model, ${cohortSize} tabs in a cohort.`);
   list.replaceChildren(...labels.map((label) => make("li", label)));
   list.hidden = false;
+  const trust = trustInWords(task.helper);
+  const note = byId("two-aggregators", HTMLElement);
+  note.hidden = trust === null;
+  setText(note, trust ?? "");
 }
 
 function startNote(): string {

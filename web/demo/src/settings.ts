@@ -1,4 +1,4 @@
-/** What the address asks for: `?task=<hex>&engine=webgpu|cpu|burn|auto&policy=demo|default&heldout=off&seed=<n>`. */
+/** What the address asks for: `?task=<hex>&engine=webgpu|cpu|burn|auto&policy=demo|default&helper=<hex>&heldout=off&seed=<n>`. */
 
 import type { EngineWish, HeldOutOptions, Policy } from "@choir/sdk";
 import { DEFAULT_HELD_OUT, DEFAULT_POLICY, DEMO_POLICY } from "@choir/sdk";
@@ -20,7 +20,7 @@ export function readSettings(query: URLSearchParams): Settings {
   return {
     task: task !== null && /^[0-9a-f]{32}$/i.test(task) ? task.toLowerCase() : null,
     engine: ENGINES.find((engine) => engine === query.get("engine")) ?? "webgpu",
-    policy: query.get("policy") === "default" ? DEFAULT_POLICY : DEMO_POLICY,
+    policy: { ...(query.get("policy") === "default" ? DEFAULT_POLICY : DEMO_POLICY), helpers: query.getAll("helper") },
     heldOut: query.get("heldout") === "off" ? { share: 0, most: 0 } : DEFAULT_HELD_OUT,
     seed: Number.isSafeInteger(seed) && seed >= 0 ? seed % 2 ** 32 : null,
   };

@@ -71,7 +71,16 @@ export class Aggregator {
    * request: the aggregator takes a client's vector once.
    */
   async upload(task: string, round: RoundFacts, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
-    const url = `${this.#base}/v1/tasks/${task}/rounds/${round.round}/upload`;
+    return this.#post(`/v1/tasks/${task}/rounds/${round.round}/upload`, round, body);
+  }
+
+  /** Sends a report, and the same bytes again where no answer came: the leader takes a report once. */
+  async report(task: string, round: RoundFacts, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
+    return this.#post(`/v1/tasks/${task}/rounds/${round.round}/reports`, round, body);
+  }
+
+  async #post(path: string, round: RoundFacts, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
+    const url = this.#base + path;
     const response = await retried(async () => {
       await this.recorder.note({ kind: "upload", what: "masked update", method: "POST", url, body, round, masked: true });
       return fetch(url, {

@@ -1,6 +1,7 @@
 /** Everything that a session tells its page, as one union to switch on. */
 
 import type { ChoirErrorCode } from "./errors.ts";
+import type { Helper } from "./modules.ts";
 import type { ReceiptEntry } from "./receipt.ts";
 
 /** The engines that a page can ask for. */
@@ -69,6 +70,8 @@ export interface TaskSummary {
   readonly minCohort: number;
   readonly localSteps: number;
   readonly weightsBytes: number;
+  /** The second aggregator, where the task has one: `trustInWords` says what that means. */
+  readonly helper: Helper | null;
 }
 
 export type ChoirEvent =

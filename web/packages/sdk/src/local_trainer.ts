@@ -15,9 +15,10 @@ import type { Home } from "./home.ts";
 import { openHome } from "./home.ts";
 import { Lock } from "./lock.ts";
 import { asFloats, Model, progressOf } from "./model.ts";
-import type { TaskStatus } from "./modules.ts";
+import type { ParticipationHandle, TaskStatus } from "./modules.ts";
 import { observe } from "./observe.ts";
 import { classifyTexts, Predictor } from "./predictor.ts";
+import { report } from "./report.ts";
 import { runResumableSteps } from "./resumable.ts";
 import { checkPolicy, factsOf, summary } from "./task_view.ts";
 import type { Labelled } from "./tokens.ts";
@@ -253,8 +254,12 @@ export class LocalTrainer implements Trainer {
         return { outcome: "retrain", reason: `version ${status.version} has come out meanwhile` };
       }
       if (status.running && status.round !== null) {
-        const participation = protocol.Participation.join(bytes, task, policy, held.values, held.exampleCount);
-        if (OBSERVE) observe(status.round, participation, { values: held.values, examples: work.training }, this.#emit);
+        const open = status.round;
+        const frozen = [bytes, task, policy, held.values, held.exampleCount] as const;
+        const shown = <H extends Pick<ParticipationHandle, "plainWords">>(handle: H): H => {
+          if (OBSERVE) observe(open, handle, { values: held.values, examples: work.training }, this.#emit);
+          return handle;
+        };
         const { version, name, cohortSize, noiseMultiplier } = status;
         const round = factsOf(status.round, status);
         const beforeUpload = async () => {
@@ -265,7 +270,10 @@ export class LocalTrainer implements Trainer {
         const { signal } = work.abort;
         const { msPerStep } = held;
         const emit = this.#emit;
-        const outcome = await contribute({ aggregator, task, round, version, participation, msPerStep, signal, emit, beforeUpload });
+        const common = { aggregator, task, round, version, msPerStep, signal, emit, beforeUpload };
+        const outcome = await (status.helper === null
+          ? contribute({ ...common, participation: shown(protocol.Participation.join(...frozen)) })
+          : report({ ...common, report: shown(protocol.Report.make(...frozen)), status: () => this.#status(task) }));
         if (outcome.outcome === "published") {
           await receipt.settle(round.round, outcome.report.clients);
           await ledger?.published(round.round, outcome.report.clients);

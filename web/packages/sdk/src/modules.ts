@@ -32,10 +32,26 @@ export interface TaskStatus {
   readonly minCohort: number;
   /** Standard deviation of the noise over the clip norm; 0 is none. */
   readonly noiseMultiplier: number;
+  /** The second aggregator, where the task has one. */
+  readonly helper: Helper | null;
+  /** The last closed rounds, oldest first. */
+  readonly history: readonly ClosedRound[];
   /** Of the task's configuration, hex. */
   readonly taskDigest: string;
   /** The task's configuration as wire bytes, for `Trainer.open`. */
   readonly config: Uint8Array;
+}
+
+/** The second aggregator of a task. */
+export interface Helper {
+  readonly url: string;
+  /** X25519, hex: what seeds of masks are sealed to. */
+  readonly key: string;
+}
+
+/** What a task tells of a round that has made a version. */
+export interface ClosedRound extends Receipt {
+  readonly round: string;
 }
 
 /** The last message of a round. */
@@ -72,6 +88,20 @@ export interface ParticipationHandle {
   free(): void;
 }
 
+/** What the leader's answer to a report means. */
+export type ReportAnswer =
+  | { readonly kind: "taken" }
+  | { readonly kind: "refused"; readonly reason: string; readonly next: "retrain" | "again" | "stop" };
+
+/** One report of one update to two aggregators: its bytes are the same each time. */
+export interface ReportHandle {
+  bytes(): Uint8Array;
+  answered(status: number, body: Uint8Array): ReportAnswer;
+  /** Only in a build that observes. */
+  plainWords?(): Uint32Array;
+  free(): void;
+}
+
 /** SHA-256 of a stream. */
 export interface StreamHash {
   update(chunk: Uint8Array): void;
@@ -91,6 +121,9 @@ export interface ProtocolModule {
       update: Float32Array,
       exampleCount: number,
     ): ParticipationHandle;
+  };
+  readonly Report: {
+    make(status: Uint8Array, task: string, policy: Policy, update: Float32Array, exampleCount: number): ReportHandle;
   };
   readonly StreamHash: new () => StreamHash;
   subtract(after: Float32Array, before: Float32Array): Float32Array;

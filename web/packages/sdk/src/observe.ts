@@ -18,7 +18,7 @@ export interface Observable {
 /** Tells all of it in base64, every number little-endian. */
 export function observe(
   round: string,
-  participation: ParticipationHandle,
+  participation: Pick<ParticipationHandle, "plainWords">,
   { values, examples }: Observable,
   emit: (event: ChoirEvent) => void,
 ): void {

@@ -18,6 +18,11 @@ export interface Policy {
    * texts away through a sum too (Fowl et al. 2023, "Decepticons"), so no server chooses them.
    */
   readonly baseModels: readonly string[];
+  /**
+   * X25519 keys, hex, of the helpers that this page trusts not to work with the leader. A task with
+   * two aggregators is refused unless its helper is named here; none is, if this is not given.
+   */
+  readonly helpers?: readonly string[];
   /** How many updates one visitor uploads to one task, counted in this browser. */
   readonly uploads: number;
 }
