@@ -14,6 +14,8 @@ pub(crate) struct Aggregator {
     process: Child,
     /// Speaks to it.
     pub(crate) operator: Operator,
+    /// The second aggregator of its tasks, which ends with it.
+    pub(crate) helper: Option<Box<Aggregator>>,
 }
 
 /// How to start it.
@@ -22,10 +24,12 @@ pub(crate) struct Settings<'a> {
     pub(crate) port: Option<u16>,
     /// Where it keeps its state.
     pub(crate) state: &'a Path,
-    /// The page that it serves.
-    pub(crate) site: &'a Path,
+    /// The page that it serves, if it serves one.
+    pub(crate) site: Option<&'a Path>,
     /// Pages of other origins that may call it, separated by commas.
     pub(crate) origins: &'a str,
+    /// What else the worker's environment holds.
+    pub(crate) variables: &'a [(&'static str, String)],
 }
 
 impl Aggregator {
@@ -52,8 +56,9 @@ impl Aggregator {
             &Settings {
                 port,
                 state,
-                site,
+                site: Some(site),
                 origins: "",
+                variables: &[],
             },
         )
     }
@@ -76,8 +81,6 @@ impl Aggregator {
             .args(["--port", &settings.port.unwrap_or(0).to_string()])
             .arg("--persist")
             .arg(settings.state)
-            .arg("--site")
-            .arg(settings.site)
             .arg("--worker")
             .arg(paths.worker())
             .args(["--allowed-origins", settings.origins])
@@ -85,6 +88,12 @@ impl Aggregator {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log_file);
+        if let Some(site) = settings.site {
+            command.arg("--site").arg(site);
+        }
+        for (name, value) in settings.variables {
+            command.env(name, value);
+        }
         let mut process = command
             .spawn()
             .map_err(|error| program::cannot_start("node", &error))?;
@@ -102,7 +111,13 @@ impl Aggregator {
         Ok(Self {
             process,
             operator: Operator::new(&url, &secret),
+            helper: None,
         })
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
     }
 }
 

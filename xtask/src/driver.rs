@@ -4,6 +4,7 @@ use crate::aggregator::end_gently;
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
 use crate::{program, setup};
+use choir_shared::ids::PublicKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -89,6 +90,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) out: &'a Path,
     /// Whether to write down every byte that leaves a tab.
     pub(crate) record: bool,
+    /// The helper that the page is to name, if it is to name one.
+    pub(crate) helper: Option<PublicKey>,
 }
 
 /// The running driver; the browser ends when this is dropped.
@@ -122,6 +125,9 @@ impl Driver {
             "tabs": tabs,
             "out": plan.out,
         });
+        if let Some(helper) = plan.helper {
+            content["helper"] = json!(helper.to_string());
+        }
         if plan.record {
             content["record"] = json!(plan.out);
         }

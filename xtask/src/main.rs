@@ -15,6 +15,7 @@ mod deploy;
 mod driver;
 mod evaluator;
 mod failure;
+mod helper;
 mod kat;
 mod operator;
 mod paths;
@@ -52,6 +53,7 @@ const HELP: &str = "cargo xtask <command>
       --prompt M             4 virtual tokens; 0 for none
       --learning-rate X      0.002 (all labels: 0.001)
       --close-one            close one tab in each round
+      --mode M               one-aggregator or two-aggregators: a leader and a helper
       --seed S               1
       --json FILE --svg FILE results and picture
       --record               write down every byte that leaves a tab

@@ -94,6 +94,15 @@ impl Operator {
         self.send("POST", &format!("/v1/tasks/{task}/start"), &[])
     }
 
+    /// Registers a task with a helper.
+    ///
+    /// # Errors
+    /// `Http` where the helper refuses.
+    pub(crate) fn register(&self, request: &CreateTask) -> Outcome<()> {
+        let path = format!("/v1/helper/tasks/{}", request.task_id);
+        self.send("PUT", &path, &wire::encode(request))
+    }
+
     /// Names the task that follows.
     ///
     /// # Errors

@@ -1,18 +1,18 @@
 //! What the end-to-end tests of the doors stand on: one aggregator with the page as visitors get it,
 //! and a small task for each door.
 
-use super::options::Options;
+use super::options::{Mode, Options};
 use super::stage;
 use crate::aggregator::Aggregator;
 use crate::data::DataSet;
 use crate::data::split::Split;
 use crate::evaluator::Evaluator;
-use crate::failure::{AtPath, Failure, Outcome};
+use crate::failure::{AtPath, Outcome};
+use crate::helper::{Helper, free_port};
 use crate::paths::Paths;
 use choir_shared::ids::TaskId;
 use serde_json::{Value, json};
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 /// A running aggregator, and what a door's test is told.
@@ -24,6 +24,9 @@ pub(crate) struct DoorStage {
     origins: Vec<String>,
     short: Version0,
     long: Version0,
+    /// A task with two aggregators, and the second of them.
+    reports: Version0,
+    helper: Helper,
 }
 
 /// A task's settings and its version 0.
@@ -66,6 +69,16 @@ impl DoorStage {
             ..options.clone()
         };
         let long = task(&patient, "long")?;
+        // What the leader asks its helper passes by a test.
+        let helper = Helper::fresh()?.behind(free_port()?);
+        let options = Options {
+            mode: Mode::TwoAggregators(helper.clone()),
+            ..options
+        };
+        let reports = Version0 {
+            config: stage::frame(paths, &options, &data)?.adapter_task()?,
+            values: short.values.clone(),
+        };
         let aggregator = stage::aggregator(paths, &options, &folder)?;
         Ok(Self {
             aggregator,
@@ -75,6 +88,8 @@ impl DoorStage {
             origins,
             short,
             long,
+            reports,
+            helper,
         })
     }
 
@@ -86,6 +101,7 @@ impl DoorStage {
         let out = stage::fresh(self.folder.join(door))?;
         let task = self.task(&self.short)?;
         let long_task = self.task(&self.long)?;
+        let report_task = self.task(&self.reports)?;
         let told: Value = json!({
             "url": self.aggregator.operator.base(),
             "secret": self.aggregator.operator.secret(),
@@ -93,6 +109,15 @@ impl DoorStage {
             "state": stage::state(&self.folder),
             "task": task.to_string(),
             "longTask": long_task.to_string(),
+            "reportTask": report_task.to_string(),
+            "helper": {
+                "url": format!("http://127.0.0.1:{}", self.helper.port),
+                "front": self.helper.front,
+                "key": self.helper.key().to_string(),
+                "token": self.helper.token,
+                "leader": self.aggregator.process(),
+                "process": self.aggregator.helper.as_ref().map(|helper| helper.process()),
+            },
             "labels": self.labels,
             "shares": self.shares,
             "origins": self.origins,
@@ -131,13 +156,6 @@ fn version_zero(
     evaluator.version_zero(&config_file, None, &file)?;
     let values = fs::read(&file).at(&file)?;
     Ok(Version0 { config, values })
-}
-
-/// A port that nothing listens on now.
-fn free_port() -> Outcome<u16> {
-    let any = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    any.map(|address| address.port())
-        .map_err(|error| Failure::Check(format!("no free port: {error}")))
 }
 
 /// The extension's origin, from its fixed id.

@@ -8,6 +8,7 @@ use super::{stage, svg};
 use crate::driver::{Driver, Plan};
 use crate::evaluator::{Evaluator, Lesson, Model, Quality};
 use crate::failure::{AtPath, Failure, Outcome};
+use crate::helper::Helper;
 use crate::paths::Paths;
 use crate::progress::Step;
 use choir_shared::fixed_point;
@@ -47,6 +48,7 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<Report> {
         seed: options.seed * 1000,
         out: &folder,
         record: options.record,
+        helper: options.mode.helper().map(Helper::key),
     };
 
     // The tabs open on the first task there is; a centroid round hands them on to the next.
@@ -56,7 +58,7 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<Report> {
         let (first, _) = stage::create(&aggregator, &centroid_config, &zeros, 1)?;
         let mut driver = Driver::start(paths, &plan(first.to_string()))?;
         let step = Step::start("round of class centroids");
-        let mut rounds = Rounds::new(&operator, first, &mut driver, options.tabs, false);
+        let mut rounds = Rounds::new(&operator, first, &mut driver, options.tabs);
         let published = rounds.next(&step)?;
         require(
             published.sum_matches_plain,
@@ -94,13 +96,7 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<Report> {
 
     let mut scores: Vec<RoundScore> = Vec::new();
     let mut last = version_zero.clone();
-    let mut rounds = Rounds::new(
-        &operator,
-        task,
-        &mut driver,
-        options.tabs,
-        options.close_one,
-    );
+    let mut rounds = Rounds::new(&operator, task, &mut driver, options.tabs).closing(options);
     rounds.device = device;
     rounds.arm()?;
     for number in 1..=options.rounds {
@@ -142,6 +138,7 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<Report> {
     }
     let (device, adapter) = rounds.device.clone().unwrap_or_default();
     drop(driver);
+    let processes = report::processes(&aggregator);
     drop(aggregator);
 
     let mut best_local_accuracy = None;
@@ -167,6 +164,8 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<Report> {
         }
     }
     let report = Report {
+        mode: options.mode.name(),
+        processes,
         device,
         adapter,
         evaluator: Evaluator::name().to_owned(),

@@ -32,10 +32,24 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     let content = fs::read(&version_zero).at(&version_zero)?;
     let (task, _) = stage::create(&aggregator, &config, &content, ROUNDS)?;
     aggregator.operator.point_site(task)?;
-    let address = aggregator.operator.base();
-    println!("\n  The demo is at  {address}/\n  Ctrl-C ends it.\n");
+    let base = aggregator.operator.base();
+    // Whom the page trusts is in its own address, not in what the aggregator says.
+    let address = options.mode.helper().map_or_else(
+        || format!("{base}/"),
+        |helper| format!("{base}/?helper={}", helper.key()),
+    );
+    println!("\n  The demo is at  {address}");
+    if let Some(helper) = &aggregator.helper {
+        println!(
+            "  Its leader is process {}, its helper process {} at {}",
+            aggregator.process(),
+            helper.process(),
+            helper.operator.base()
+        );
+    }
+    println!("  Ctrl-C ends it.\n");
     if options.open {
-        open_browser(address);
+        open_browser(&address);
     }
     loop {
         std::thread::park();

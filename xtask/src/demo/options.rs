@@ -3,6 +3,7 @@
 use crate::data::LabelChoice;
 use crate::data::split::Split;
 use crate::failure::{Failure, Outcome};
+use crate::helper::Helper;
 use choir_shared::task::Target;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
@@ -16,9 +17,39 @@ pub(crate) enum Head {
     Centroids,
 }
 
+/// Who adds the updates up.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Mode {
+    /// One aggregator, by the secure sum of a cohort.
+    #[default]
+    OneAggregator,
+    /// A leader and a helper.
+    TwoAggregators(Helper),
+}
+
+impl Mode {
+    /// Its name on the command line and in JSON.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::OneAggregator => "one-aggregator",
+            Self::TwoAggregators(_) => "two-aggregators",
+        }
+    }
+
+    /// The helper, where there is one.
+    pub(crate) const fn helper(&self) -> Option<&Helper> {
+        match self {
+            Self::OneAggregator => None,
+            Self::TwoAggregators(helper) => Some(helper),
+        }
+    }
+}
+
 /// Everything that can be chosen.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// Who adds the updates up.
+    pub(crate) mode: Mode,
     /// Tabs of a headless run.
     pub(crate) tabs: usize,
     /// Rounds of a headless run.
@@ -74,6 +105,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            mode: Mode::OneAggregator,
             tabs: 4,
             rounds: 4,
             data: None,
@@ -176,6 +208,7 @@ impl Options {
     ) -> Result<(), lexopt::Error> {
         let value = arguments.value()?;
         match name {
+            "mode" => self.mode = value.parse_with(mode)?,
             "tabs" => self.tabs = value.parse()?,
             "rounds" => self.rounds = value.parse()?,
             "data" => self.data = Some(value.into()),
@@ -206,12 +239,22 @@ impl Options {
             "--rounds must be at least 1"
         } else if !["webgpu", "cpu", "burn", "auto"].contains(&self.engine.as_str()) {
             "--engine is webgpu, cpu, burn or auto"
-        } else if self.close_one && self.tabs < 4 {
+        } else if self.close_one && self.tabs < 4 && self.mode.helper().is_none() {
             "--close-one needs 4 tabs: a cohort of 3 cannot lose one"
         } else {
             return Ok(());
         };
         Err(Failure::Usage(complaint.to_owned()))
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "one-aggregator" => Ok(Mode::OneAggregator),
+        "two-aggregators" => Helper::fresh()
+            .map(Mode::TwoAggregators)
+            .map_err(|failure| failure.to_string()),
+        _ => Err("`one-aggregator` or `two-aggregators`".to_owned()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a headless demo measured, as JSON.
 
+use crate::aggregator::Aggregator;
 use crate::evaluator::Quality;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,6 +9,10 @@ use std::collections::BTreeMap;
 /// The result of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
+    /// `one-aggregator` or `two-aggregators`.
+    pub(crate) mode: &'static str,
+    /// Who added the updates up.
+    pub(crate) processes: Vec<Process>,
     /// `webgpu` or `cpu`.
     pub(crate) device: String,
     /// The adapter's own name.
@@ -32,6 +37,30 @@ pub(crate) struct Report {
     pub(crate) options: Value,
     /// The whole run in seconds.
     pub(crate) seconds: f64,
+}
+
+/// One aggregator of the run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Process {
+    /// `aggregator`, or `leader` and `helper`.
+    pub(crate) name: &'static str,
+    /// Where it listened.
+    pub(crate) url: String,
+    /// The number of its process.
+    pub(crate) pid: u32,
+}
+
+/// The aggregators of a run.
+pub(super) fn processes(aggregator: &Aggregator) -> Vec<Process> {
+    let process = |name, of: &Aggregator| Process {
+        name,
+        url: of.operator.base().to_owned(),
+        pid: of.process(),
+    };
+    match &aggregator.helper {
+        None => vec![process("aggregator", aggregator)],
+        Some(helper) => vec![process("leader", aggregator), process("helper", helper)],
+    }
 }
 
 /// Accuracy and loss on the held-out examples.
@@ -75,6 +104,7 @@ pub(crate) struct RoundScore {
 /// The choices that a reader needs to repeat the run.
 pub(super) fn choices(options: &super::Options) -> Value {
     json!({
+        "mode": options.mode.name(),
         "tabs": options.tabs,
         "rounds": options.rounds,
         "data": options.data,

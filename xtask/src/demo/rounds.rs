@@ -1,6 +1,7 @@
 //! Follows a task's rounds: what the tabs say, what the aggregator publishes, and whether the
 //! published sum is the sum of the plain updates of those whose update is in it.
 
+use super::options::Options;
 use crate::driver::{Driver, DriverEvent};
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::operator::Operator;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// The points of a round at which `--close-one` closes a tab, in turn.
 const CLOSINGS: [&str; 4] = ["before-share", "after-share", "mid-upload", "after-upload"];
+/// Of a round with two aggregators: once a tab has reported, nothing is asked of it any more.
+const REPORT_CLOSINGS: [&str; 1] = ["after-upload"];
 
 /// A round as it was published.
 pub(super) struct Published {
@@ -35,7 +38,8 @@ pub(super) struct Rounds<'a> {
     driver: &'a mut Driver,
     tabs: usize,
     closing: Option<(usize, &'static str)>,
-    close_one: bool,
+    /// The points at which a tab is closed, in turn; none where none is to be.
+    closings: &'static [&'static str],
     plain: BTreeMap<String, BTreeMap<usize, PathBuf>>,
     closed: Vec<(usize, String)>,
     /// Of each tab, the steps since it last joined.
@@ -56,7 +60,6 @@ impl<'a> Rounds<'a> {
         task: TaskId,
         driver: &'a mut Driver,
         tabs: usize,
-        close_one: bool,
     ) -> Self {
         Self {
             operator,
@@ -64,7 +67,7 @@ impl<'a> Rounds<'a> {
             driver,
             tabs,
             closing: None,
-            close_one,
+            closings: &[],
             plain: BTreeMap::new(),
             closed: Vec::new(),
             running: BTreeMap::new(),
@@ -76,14 +79,24 @@ impl<'a> Rounds<'a> {
         }
     }
 
+    /// Closes one tab in each round, as `options` say.
+    pub(super) fn closing(self, options: &Options) -> Self {
+        let closings: &[&str] = match (options.close_one, options.mode.helper()) {
+            (false, _) => &[],
+            (true, None) => &CLOSINGS,
+            (true, Some(_)) => &REPORT_CLOSINGS,
+        };
+        Self { closings, ..self }
+    }
+
     /// Names the tab and the point of the next round's closing, if there is to be one.
     ///
     /// # Errors
     /// `Check` where the driver is gone.
     pub(super) fn arm(&mut self) -> Outcome<()> {
-        if self.close_one {
+        if !self.closings.is_empty() {
             let tab = self.seen % self.tabs;
-            let point = CLOSINGS[self.seen % CLOSINGS.len()];
+            let point = self.closings[self.seen % self.closings.len()];
             self.driver.close_at(tab, point)?;
             self.closing = Some((tab, point));
         }

@@ -53,6 +53,7 @@ pub(super) fn lose_one(paths: &Paths) -> Outcome<()> {
         seed: options.seed,
         out: &folder,
         record: false,
+        helper: None,
     };
     let mut driver = Driver::start(paths, &plan)?;
     driver.close_at(0, "after-share")?;

@@ -10,7 +10,7 @@ use crate::progress::Step;
 use crate::setup;
 use choir_shared::control::CreateTask;
 use choir_shared::ids::{Digest, TaskId};
-use choir_shared::task::TaskConfig;
+use choir_shared::task::{Aggregation, TaskConfig};
 use choir_shared::wire;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,16 +83,25 @@ pub(super) fn aggregator(paths: &Paths, options: &Options, folder: &Path) -> Out
     } else {
         Some(USUAL_PORT)
     });
-    let aggregator = Aggregator::start(
+    let helper = options.mode.helper();
+    let token = helper.map(|helper| ("HELPER_TOKEN", helper.token.clone()));
+    let mut aggregator = Aggregator::start(
         paths,
         &Settings {
             port,
             state: &state,
-            site: &site,
+            site: Some(&site),
             origins: &options.origins,
+            variables: token.as_slice(),
         },
     )?;
     step.done(aggregator.operator.base());
+    if let Some(helper) = helper {
+        let step = Step::start("its helper, another worker");
+        let helper = helper.start(paths, &folder.join("helper"))?;
+        step.done(helper.operator.base());
+        aggregator.helper = Some(Box::new(helper));
+    }
     let step = Step::start("base model to the aggregator");
     let files = setup::model_files(paths);
     for file in [&files.weights, &files.tokenizer] {
@@ -133,6 +142,11 @@ pub(super) fn create(
         adapter,
         rounds,
     };
+    if let (Aggregation::TwoAggregators(_), Some(helper)) =
+        (&request.config.aggregation, &aggregator.helper)
+    {
+        helper.operator.register(&request)?;
+    }
     aggregator.operator.create(&request)?;
     Ok((task_id, adapter))
 }

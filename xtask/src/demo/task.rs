@@ -157,7 +157,12 @@ impl Frame<'_> {
             },
             seed: Digest::of(&options.seed.to_le_bytes()).0,
             rotation: false,
-            aggregation: Aggregation::OneAggregator,
+            aggregation: options
+                .mode
+                .helper()
+                .map_or(Aggregation::OneAggregator, |helper| {
+                    Aggregation::TwoAggregators(helper.named())
+                }),
             attestation: None,
         };
         task.check()

@@ -86,13 +86,14 @@ pub(super) fn run(paths: &Paths) -> Outcome<Witnessed> {
         seed: options.seed,
         out: &folder,
         record: options.record,
+        helper: None,
     };
     let mut driver = Driver::start(paths, &plan)?;
     driver.hold_signature(LATE)?;
     let state = stage::state(&folder);
 
     let step = Step::start("a round, its state copied before the last signature");
-    let mut rounds = Rounds::new(&operator, first, &mut driver, TABS, false);
+    let mut rounds = Rounds::new(&operator, first, &mut driver, TABS);
     rounds.until_held(&step, 3)?;
     let unsigned = copy(&state, folder.join("state-unsigned"))?;
     rounds.release(LATE)?;
@@ -102,7 +103,7 @@ pub(super) fn run(paths: &Paths) -> Outcome<Witnessed> {
     let step = Step::start("the same update again, workerd killed before the last upload");
     driver.hold(LATE)?;
     operator.begin(second)?;
-    let mut rounds = Rounds::new(&operator, second, &mut driver, TABS, false);
+    let mut rounds = Rounds::new(&operator, second, &mut driver, TABS);
     rounds.until_held(&step, 2)?;
     let collecting = copy(&state, folder.join("state-collecting"))?;
     let aggregator = aggregator.restart(paths, &state, &paths.site(options.observe))?;

@@ -3,9 +3,10 @@
 use super::counts::Counts;
 use crate::demo::{
     self, Report,
-    options::{Head, Options},
+    options::{Head, Mode, Options},
 };
 use crate::failure::{AtPath, Failure, Outcome};
+use crate::helper::Helper;
 use crate::paths::Paths;
 use crate::size;
 use crate::stamp::files_below;
@@ -24,6 +25,10 @@ pub(super) fn run(paths: &Paths, counts: &mut Counts) {
         centroids_first(paths),
     );
     counts.check("one tab of four closes in each round", closing_tabs(paths));
+    counts.check(
+        "two aggregators: a tab closes after its report and is in the sum",
+        two_aggregators(paths),
+    );
     counts.check(
         "a cohort of three that loses one publishes nothing",
         demo::lose_one_of_three(paths),
@@ -86,6 +91,25 @@ fn centroids_first(paths: &Paths) -> Outcome<()> {
     };
     let report = demo::measure(paths, &options)?;
     sums_match(&report)
+}
+
+/// Two workers, and three tabs of which one closes as soon as its report is taken.
+fn two_aggregators(paths: &Paths) -> Outcome<()> {
+    eprintln!("  two aggregators, three tabs, one closes after its report");
+    let report = demo::measure(
+        paths,
+        &Options {
+            mode: Mode::TwoAggregators(Helper::fresh()?),
+            close_one: true,
+            ..small(3, 1)
+        },
+    )?;
+    sums_match(&report)?;
+    let survivors: Vec<u16> = report.rounds.iter().map(|round| round.survivors).collect();
+    require(
+        survivors == [3],
+        &format!("clients in the sum by round: {survivors:?}"),
+    )
 }
 
 /// The word that the test build's way to a plain vector cannot do without.
