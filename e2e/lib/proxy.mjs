@@ -10,7 +10,7 @@ import { headOf, Recording } from "./recording.mjs";
 const SHARE = 1;
 const ACK = 2;
 
-const isUploadPath = (url) => url.split("?")[0].endsWith("/upload");
+const isUploadPath = (url) => /\/(upload|reports)$/.test(url.split("?")[0]);
 
 /** The points of a round at which a tab can be closed. */
 export const CLOSINGS = ["before-share", "after-share", "mid-upload", "after-upload"];

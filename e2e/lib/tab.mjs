@@ -24,7 +24,7 @@ export class Tab {
 
   /** Opens a fresh page, opts in, and gives it its share. */
   async open() {
-    const { browser, engine, task, share, seed, index, report } = this.#plan;
+    const { browser, engine, task, share, seed, helper, index, report } = this.#plan;
     this.#address ??= await this.#proxy.listen();
     this.#proxy.reopen();
     this.#context ??= await browser.newContext();
@@ -44,7 +44,7 @@ export class Tab {
     page.on("pageerror", (error) => report({ event: "console", tab: index, text: String(error.stack ?? error) }));
     this.#seen = 0;
     this.#closed = false;
-    await openDemo(page, `${this.#address}/`, { task, engine, seed });
+    await openDemo(page, `${this.#address}/`, { task, engine, seed, helper });
     if (engine === "webgpu") {
       const found = await webgpuAdapter(page);
       if (found.device !== "webgpu") throw new Error(`tab ${index} has no WebGPU: ${found.adapter}`);
@@ -61,8 +61,8 @@ export class Tab {
       this.#closed = true;
       const page = this.#page;
       this.#stopWatching();
-      page
-        .close()
+      this.#lastWords(page)
+        .then(() => page.close())
         .catch(() => {})
         .finally(() => this.#plan.report({ event: "closed", tab: this.#plan.index, at: point }));
     });
@@ -81,6 +81,12 @@ export class Tab {
     this.#closed = true;
     this.#stopWatching();
     this.#proxy.end();
+  }
+
+  // What a test compares the sum with may be told just before the end.
+  async #lastWords(page) {
+    const events = await eventsSince(page, this.#seen).catch(() => []);
+    for (const event of events) if (event.kind === "observed") this.#pass(event);
   }
 
   #stopWatching() {
