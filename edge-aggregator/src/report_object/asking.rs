@@ -120,10 +120,8 @@ impl Question {
         let status = response.status_code();
         let length = response.headers().get("content-length")?;
         let length = length.and_then(|text| text.parse::<usize>().ok());
-        if length.is_none_or(|length| length > self.reply_limit) {
-            return Err(EdgeError::Fault(format!(
-                "the helper's reply, with status {status}, has no length that was asked for"
-            )));
+        if length.is_some_and(|length| length > self.reply_limit) {
+            return Err(EdgeError::TooLarge);
         }
         match status {
             200 | 400 | 404 | 409 | 413 | 422 => Ok(response.bytes().await?),
