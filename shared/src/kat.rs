@@ -76,14 +76,9 @@ pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
     if !survivors.is_subset(&shared) {
         return Err(KatError::Sets);
     }
-    let session = Session {
-        roster,
-        context,
-        members,
-        shared,
-        ring,
-    };
-    let d = secure_sum::ack_digest(&context, &session.shared, &survivors);
+    let d = secure_sum::ack_digest(&context, &shared, &survivors);
+    let session =
+        Session::new(roster, context, members, shared.clone(), ring).ok_or(KatError::Keys)?;
     Ok(KatOutput {
         n: clients,
         m: parameters.neighbours,
@@ -97,8 +92,8 @@ pub fn kat(input: &KatInput) -> Result<KatOutput, KatError> {
             .map(|index| session.client(index, &input.clients[usize::from(index)], d))
             .collect::<Option<_>>()
             .ok_or(KatError::Keys)?,
-        pairs: session.pairs().ok_or(KatError::Keys)?,
-        shared: to_hex(session.shared.as_bytes()),
+        pairs: session.pairs(),
+        shared: to_hex(shared.as_bytes()),
         survivors: to_hex(survivors.as_bytes()),
         d,
         sum: plain_sum(input, &survivors, ring),

@@ -1,6 +1,6 @@
 //! The values of each client and of each pair of neighbours.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use curve25519_dalek::Scalar;
@@ -84,15 +84,47 @@ fn out_list(
     }
 }
 
+/// Everything that a client's values follow from.
 pub(super) struct Session {
-    pub(super) roster: Vec<RosterEntry>,
-    pub(super) context: Context,
-    pub(super) members: Vec<Member>,
-    pub(super) shared: Bitmap,
-    pub(super) ring: Ring,
+    roster: Vec<RosterEntry>,
+    context: Context,
+    members: Vec<Member>,
+    shared: Bitmap,
+    ring: Ring,
+    /// What each pair of neighbours has in common: the secret, and the key of its mask.
+    pairs: BTreeMap<(u16, u16), (Bytes32, MaskKey)>,
 }
 
 impl Session {
+    /// Nothing where two keys have no secret in common.
+    pub(super) fn new(
+        roster: Vec<RosterEntry>,
+        context: Context,
+        members: Vec<Member>,
+        shared: Bitmap,
+        ring: Ring,
+    ) -> Option<Self> {
+        let edges: BTreeSet<(u16, u16)> = (0..)
+            .zip(&members)
+            .flat_map(|(owner, member)| member.out_list.iter().map(move |&other| (owner, other)))
+            .map(|(owner, other)| (owner.min(other), owner.max(other)))
+            .collect();
+        let pair = |(i, j): (u16, u16)| {
+            let [own, theirs] = [i, j].map(|index| &roster[usize::from(index)].mask_key);
+            let secret = secure_sum::agree(&members[usize::from(i)].secrets.mask, theirs)?;
+            let key = secure_sum::pair_mask_key(&context, &secret, own, theirs);
+            Some(((i, j), (Bytes32(*secret), key)))
+        };
+        Some(Self {
+            pairs: edges.into_iter().map(pair).collect::<Option<_>>()?,
+            roster,
+            context,
+            members,
+            shared,
+            ring,
+        })
+    }
+
     /// Nothing where two keys have no secret in common.
     pub(super) fn client(&self, index: u16, given: &KatSecrets, ack: Digest) -> Option<KatClient> {
         let member = &self.members[usize::from(index)];
@@ -101,7 +133,7 @@ impl Session {
         let commit = |kind, seed| secure_sum::commitment(&self.context, index, kind, seed);
         let shares = member.shares();
         let masked = match (&given.update, self.shared.contains(index)) {
-            (Some(update), true) => Some(self.mask(index, update)?),
+            (Some(update), true) => Some(self.mask(index, update)),
             _ => None,
         };
         let bytes: Option<Vec<u8>> = masked.as_ref().map(|words| self.ring.pack(words));
@@ -155,56 +187,34 @@ impl Session {
             .collect()
     }
 
-    /// Whether one of the two chose the other.
-    fn neighbours(&self, one: u16, other: u16) -> bool {
-        let chose = |owner: u16, holder: u16| {
-            let list = &self.members[usize::from(owner)].out_list;
-            list.binary_search(&holder).is_ok()
-        };
-        chose(one, other) || chose(other, one)
-    }
-
-    fn pair_key(&self, one: u16, other: u16) -> Option<(Bytes32, MaskKey)> {
-        let [own, theirs] = [one, other].map(|index| &self.roster[usize::from(index)].mask_key);
-        let shared = secure_sum::agree(&self.members[usize::from(one)].secrets.mask, theirs)?;
-        let key = secure_sum::pair_mask_key(&self.context, &shared, own, theirs);
-        Some((Bytes32(*shared), key))
-    }
-
-    pub(super) fn pairs(&self) -> Option<Vec<KatPair>> {
-        let edges: BTreeSet<(u16, u16)> = (0..)
-            .zip(&self.members)
-            .flat_map(|(owner, member)| member.out_list.iter().map(move |&other| (owner, other)))
-            .map(|(owner, other)| (owner.min(other), owner.max(other)))
-            .collect();
-        edges
-            .into_iter()
-            .map(|(i, j)| {
-                let (shared_secret, key) = self.pair_key(i, j)?;
-                Some(KatPair {
-                    i,
-                    j,
-                    shared_secret,
-                    key: Bytes32(*key.expose()),
-                    mask: secure_sum::mask_words(&key, MASK_WORDS, self.ring),
-                })
+    /// Every pair of neighbours.
+    pub(super) fn pairs(&self) -> Vec<KatPair> {
+        self.pairs
+            .iter()
+            .map(|(&(i, j), (shared_secret, key))| KatPair {
+                i,
+                j,
+                shared_secret: *shared_secret,
+                key: Bytes32(*key.expose()),
+                mask: secure_sum::mask_words(key, MASK_WORDS, self.ring),
             })
             .collect()
     }
 
-    fn mask(&self, index: u16, update: &[u32]) -> Option<Vec<u32>> {
+    fn mask(&self, index: u16, update: &[u32]) -> Vec<u32> {
         let mut words = update.to_vec();
         let seed = &self.members[usize::from(index)].secrets.seed_b;
         let key = secure_sum::self_mask_key(&self.context, seed, index);
         secure_sum::add_mask(&mut words, &key, Sign::Plus, self.ring);
-        let sharers = self.shared.others(index);
-        for other in sharers.filter(|&other| self.neighbours(index, other)) {
-            let (_, key) = self.pair_key(index, other)?;
-            let sign = secure_sum::pair_sign(index, other);
-            secure_sum::add_mask(&mut words, &key, sign, self.ring);
+        for other in self.shared.others(index) {
+            let pair = (index.min(other), index.max(other));
+            if let Some((_, key)) = self.pairs.get(&pair) {
+                let sign = secure_sum::pair_sign(index, other);
+                secure_sum::add_mask(&mut words, key, sign, self.ring);
+            }
         }
         words.iter_mut().for_each(|word| *word &= self.ring.mask());
-        Some(words)
+        words
     }
 }
 
