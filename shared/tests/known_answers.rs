@@ -20,11 +20,13 @@ macro_rules! vector {
 }
 
 /// A name, and the texts of its input and of its expected output.
-const VECTORS: [(&str, &str, &str); 5] = [
+const VECTORS: [(&str, &str, &str); 7] = [
     vector!("complete"),
     vector!("sparse_16"),
     vector!("sparse_24"),
     vector!("sparse_13"),
+    vector!("wide_16"),
+    vector!("wide_24"),
     vector!("searched_50"),
 ];
 
@@ -54,9 +56,13 @@ fn every_value_is_that_of_the_independent_implementation() {
         let mut printed = serde_json::to_value(&output).expect("JSON");
         if expected["pairs"].is_string() {
             printed["pairs"] = digest(&output.pairs);
+            printed["sum"] = digest(&output.sum);
             for (place, client) in output.clients.iter().enumerate() {
-                printed["clients"][place]["shares"] = digest(&client.shares);
-                printed["clients"][place]["boxes"] = digest(&client.boxes);
+                let printed = &mut printed["clients"][place];
+                printed["shares"] = digest(&client.shares);
+                printed["boxes"] = digest(&client.boxes);
+                printed["upload"] = digest(&client.upload);
+                printed["masked_update"] = digest(&client.masked_update);
             }
         }
         // Value by value first, so that a failure says where.

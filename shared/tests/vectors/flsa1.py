@@ -28,6 +28,11 @@ from primitives import (
 )
 
 
+# What --digests shortens.
+LONG = ("pairs", "sum")
+LONG_OF_CLIENT = ("shares", "boxes", "upload", "masked_update")
+
+
 def u16(value):
     return struct.pack("<H", value)
 
@@ -226,10 +231,10 @@ def with_digests(values):
         return sha256(json.dumps(value, separators=(",", ":")).encode()).hex()
 
     clients = [
-        {**client, **{key: digest(client[key]) for key in ("shares", "boxes")}}
+        {**client, **{key: digest(client[key]) for key in LONG_OF_CLIENT}}
         for client in values["clients"]
     ]
-    return {**values, "clients": clients, "pairs": digest(values["pairs"])}
+    return {**values, "clients": clients, **{key: digest(values[key]) for key in LONG}}
 
 
 if __name__ == "__main__":

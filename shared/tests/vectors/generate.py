@@ -21,6 +21,9 @@ SPARSE = [
     ("sparse_24", 8, 250, 300, (3, 2), 24, 19, [0], [6, 7]),
     # 13 bits: 9 coordinates leave 3 bits of the last byte.
     ("sparse_13", 5, 0, 300, (2, 1), 13, 9, [], [4]),
+    # Beyond the 4,096 bytes of stream that are expanded at a time, and not by whole blocks.
+    ("wide_16", 3, 100, 300, (2, 2), 16, 2_101, [], []),
+    ("wide_24", 3, 100, 300, (2, 2), 24, 1_079, [], []),
     ("searched_50", 50, 100, 300, None, 24, 33, [7, 31], [0, 12, 44]),
 ]
 
@@ -135,7 +138,7 @@ def main():
         flsa1.check_opening(given, values)
         if name != "complete":
             write(f"{name}.input.json", given)
-        is_long = values["n"] >= 50
+        is_long = values["n"] >= 50 or given["d"] > 1000
         write(f"{name}.expected.json", flsa1.with_digests(values) if is_long else values)
     write("parameters.json", {"rows": list(table())})
 
