@@ -244,9 +244,9 @@ pub struct Upload<'a> {
     pub round: RoundId,
     /// The sender.
     pub index: ClientIndex,
-    /// Ed25519 over "flsa1/upload", context, index, SHA-256 of the words.
+    /// Ed25519 over "flsa1/upload", context, index, SHA-256 of the packed words.
     pub signature: SignatureBytes,
-    /// The masked vector: 32-bit words, little-endian.
+    /// The masked vector, packed to the bits of the ring.
     #[serde(borrow, with = "serde_bytes")]
     pub words: &'a [u8],
 }
