@@ -11,6 +11,8 @@ pub mod aggregator;
 pub mod client;
 
 pub use aggregator::{Effect, Event, Outcome, Round, RoundSetup, SetupError, StateError};
+#[cfg(feature = "test-util")]
+pub use client::InsecureQuorum;
 pub use client::{
     ClientEffect, ClientEvent, ClientFault, ClientRound, JoinError, JoinSetup, LeaveReason,
 };

@@ -42,6 +42,38 @@ pub enum UpdateError {
 
 /// An update as integers, the weight last. A round consumes it; it cannot be copied, printed or
 /// used twice, and its memory is wiped.
+///
+/// Two sums that differ in one update give it away, so an update whose round was aborted is never
+/// offered again. A second round with the same one does not compile:
+///
+/// ```compile_fail,E0382
+/// # use choir_shared::{entropy::Entropy, round::{ClientRound, JoinSetup}, update::FrozenUpdate};
+/// fn twice(setup: &JoinSetup<'_>, update: FrozenUpdate, entropy: &mut dyn Entropy) {
+///     let first = ClientRound::join(setup, update, entropy);
+///     let again = ClientRound::join(setup, update, entropy);
+/// }
+/// ```
+///
+/// nor does a copy of it:
+///
+/// ```compile_fail,E0277
+/// # use choir_shared::update::FrozenUpdate;
+/// fn copy<T: Clone>(update: &T) -> T {
+///     update.clone()
+/// }
+/// fn copied(update: &FrozenUpdate) -> FrozenUpdate {
+///     copy(update)
+/// }
+/// ```
+///
+/// Once does:
+///
+/// ```
+/// # use choir_shared::{entropy::Entropy, round::{ClientRound, JoinSetup}, update::FrozenUpdate};
+/// fn once(setup: &JoinSetup<'_>, update: FrozenUpdate, entropy: &mut dyn Entropy) {
+///     let first = ClientRound::join(setup, update, entropy);
+/// }
+/// ```
 pub struct FrozenUpdate {
     words: Zeroizing<Vec<u32>>,
     clipped: usize,

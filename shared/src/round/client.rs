@@ -24,6 +24,8 @@ use crate::update::FrozenUpdate;
 use crate::wire;
 
 mod event;
+#[cfg(feature = "test-util")]
+mod insecure;
 mod lobby;
 mod masked;
 mod membership;
@@ -31,6 +33,8 @@ mod opening;
 mod sharing;
 
 pub use event::{ClientEffect, ClientEvent, ClientFault, JoinError, JoinSetup, LeaveReason};
+#[cfg(feature = "test-util")]
+pub use insecure::InsecureQuorum;
 
 use lobby::Lobby;
 use masked::Masked;
@@ -46,6 +50,8 @@ struct Agreement {
     version: Version,
     model_digest: Digest,
     issuer: Option<Issuer>,
+    #[cfg(feature = "test-util")]
+    insecure_quorum: Option<InsecureQuorum>,
 }
 
 impl Agreement {
@@ -67,6 +73,8 @@ impl Agreement {
                 .map(Issuer::new)
                 .transpose()
                 .map_err(TaskError::from)?,
+            #[cfg(feature = "test-util")]
+            insecure_quorum: None,
         })
     }
 }

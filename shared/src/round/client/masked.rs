@@ -47,8 +47,12 @@ impl Masked {
         } = sharing;
         let sharers = Bitmap::from_bytes(membership.parameters.clients, shared)
             .filter(|sharers| sharers.contains(membership.index))
-            .filter(|sharers| membership.parameters.can_unmask(sharers.count()))
             .ok_or(ClientFault::Sharers)?;
+        #[cfg(feature = "test-util")]
+        let membership = membership.with_quorum_of(agreement, sharers.count());
+        if !membership.parameters.can_unmask(sharers.count()) {
+            return Err(ClientFault::Sharers.into());
+        }
         let in_list = check_senders(&membership, &sharers, senders)?;
         let held = open_boxes(&membership, &secrets, &in_list, boxes)?;
         let neighbours = Bitmap::from_fn(membership.parameters.clients, |other| {

@@ -5,10 +5,7 @@ use choir_shared::messages::AggregatorMessage;
 use choir_shared::round::{ClientFault, Event, LeaveReason, PhaseName};
 use choir_shared::secure_sum::Bitmap;
 
-#[path = "support/table.rs"]
-mod table;
-
-use table::{Out, Table};
+use crate::table::{Out, Table, assert_leaves, unread};
 
 fn survivors(list: u8) -> impl FnOnce(&mut AggregatorMessage) {
     move |message| {
@@ -22,10 +19,10 @@ fn survivors(list: u8) -> impl FnOnce(&mut AggregatorMessage) {
 fn a_list_of_survivors_that_singles_somebody_out_is_left() {
     let phase = PhaseName::Confirm;
     for list in [0b00001, 0b11110, 0b00111, 0b111111, 0] {
-        table::assert_leaves(phase, ClientFault::Survivors, survivors(list));
+        assert_leaves(phase, ClientFault::Survivors, survivors(list));
     }
     // An elimination list of one target is refused by everybody, the target included.
-    let mut table = table::unread(phase, 5);
+    let mut table = unread(phase, 5);
     for client in 0..5 {
         let list = AggregatorMessage::Survivors {
             survivors: vec![0b00100],
@@ -93,7 +90,7 @@ fn nobody_opens(table: &mut Table, views: &[u8]) {
 #[test]
 fn survivors_lists_that_differ_between_clients_open_nothing() {
     // Target 4: the first two are to open its mask secret, the others its self mask.
-    let mut table = table::unread(PhaseName::Confirm, 5);
+    let mut table = unread(PhaseName::Confirm, 5);
     nobody_opens(&mut table, &[0b01111, 0b01111, 0b11111, 0b11111, 0b11111]);
 }
 
@@ -101,7 +98,7 @@ fn survivors_lists_that_differ_between_clients_open_nothing() {
 fn lists_of_sharers_that_differ_between_clients_open_nothing() {
     // The split of docs/protocol.md, section 6, on a cohort of six: group A does not know that the
     // target shared.
-    let mut table = table::unread(PhaseName::Collect, 6);
+    let mut table = unread(PhaseName::Collect, 6);
     let inbox = std::mem::take(&mut table.inbox);
     for (client, message) in inbox {
         let AggregatorMessage::Deliver {
@@ -157,7 +154,7 @@ fn signatures_of_another_round_do_not_make_a_quorum() {
         |_, signatures| signatures.truncate(319),
     ];
     for change in changes {
-        table::assert_leaves(PhaseName::Unmask, ClientFault::Quorum, |message| {
+        assert_leaves(PhaseName::Unmask, ClientFault::Quorum, |message| {
             let AggregatorMessage::Acks {
                 signers,
                 signatures,
@@ -172,7 +169,7 @@ fn signatures_of_another_round_do_not_make_a_quorum() {
 
 #[test]
 fn a_second_list_or_a_second_question_gets_no_second_answer() {
-    let mut table = table::unread(PhaseName::Confirm, 5);
+    let mut table = unread(PhaseName::Confirm, 5);
     let shown = |list| AggregatorMessage::Survivors {
         survivors: vec![list],
     };

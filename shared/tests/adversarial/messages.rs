@@ -7,14 +7,12 @@ use choir_shared::policy::{Policy, PolicyError};
 use choir_shared::round::{ClientFault, ClientRound, JoinError, JoinSetup, LeaveReason, PhaseName};
 use choir_shared::secure_sum::Header;
 use choir_shared::sim;
+use choir_shared::task::TaskConfig;
 use choir_shared::update::FrozenUpdate;
 use choir_shared::wire;
 use ed25519_dalek::SigningKey;
 
-#[path = "support/table.rs"]
-mod table;
-
-use table::Table;
+use crate::table::{Table, assert_leaves};
 
 fn roster(change: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>)) -> impl FnOnce(&mut AggregatorMessage) {
     move |message| {
@@ -28,23 +26,23 @@ fn roster(change: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>)) -> impl FnOnce(&mut A
 #[test]
 fn a_roster_that_is_not_the_agreed_one_is_left() {
     let phase = PhaseName::ShareKeys;
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::CohortSize,
         roster(|_, roster| roster.truncate(192)),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::CohortSize,
         roster(|_, roster| roster.truncate(100)),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::Header,
         roster(|_, roster| roster.truncate(4 * 96)),
     );
     // Client 0 is first; its place goes to a stranger.
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::NotInRoster,
         roster(|_, roster| {
@@ -52,7 +50,7 @@ fn a_roster_that_is_not_the_agreed_one_is_left() {
             roster[..32].copy_from_slice(stranger.as_bytes());
         }),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::RosterKeys,
         roster(|_, roster| {
@@ -62,7 +60,7 @@ fn a_roster_that_is_not_the_agreed_one_is_left() {
     );
     for key in [PublicKey([0; 32]), PublicKey([0xff; 32])] {
         for place in [96, 128, 160] {
-            table::assert_leaves(
+            assert_leaves(
                 phase,
                 ClientFault::RosterKeys,
                 roster(|_, roster| {
@@ -75,19 +73,23 @@ fn a_roster_that_is_not_the_agreed_one_is_left() {
 
 #[test]
 fn a_header_that_lowers_anything_is_left() {
-    let lowered: [fn(&mut Header); 9] = [
+    let lowered: [fn(&mut Header); 13] = [
         |header| header.n_floor = 2,
         |header| header.g = 0,
         |header| header.q -= 1,
         |header| header.t -= 1,
         |header| header.m -= 1,
         |header| header.suite = 9,
+        |header| header.dp.noise_multiplier = 0.5,
         |header| header.dp.clip = 9.0,
+        |header| header.dp.honest = 1,
+        |header| header.r -= 1,
+        |header| header.quantiser.levels = 9,
         |header| header.quantiser.weight_max = 9,
         |header| header.model_digest = Digest([0; 32]),
     ];
     for lower in lowered {
-        table::assert_leaves(
+        assert_leaves(
             PhaseName::ShareKeys,
             ClientFault::Header,
             roster(|bytes, _| {
@@ -99,6 +101,35 @@ fn a_header_that_lowers_anything_is_left() {
             }),
         );
     }
+}
+
+#[test]
+fn a_task_that_lowers_anything_is_another_task() {
+    // The header names what is left of a task; the model's digest is over all of it.
+    let task = sim::head_task(60, 3, 6);
+    let setup = sim::round_setup(&task);
+    let digest = |task: &TaskConfig| task.model_digest(setup.version, setup.adapter);
+    let lowered: [fn(&mut TaskConfig); 7] = [
+        |task| task.cohort.min_cohort -= 1,
+        |task| task.cohort.cohort_size -= 1,
+        |task| task.cohort.corrupt_permille -= 1,
+        |task| task.cohort.drop_permille -= 1,
+        |task| task.dp.noise_multiplier = 0.1,
+        |task| task.dp.clip = 0.1,
+        |task| task.quantiser.bound *= 2.0,
+    ];
+    let mut digests: Vec<_> = lowered
+        .into_iter()
+        .map(|lower| {
+            let mut lowered = task.clone();
+            lower(&mut lowered);
+            digest(&lowered)
+        })
+        .chain([digest(&task)])
+        .collect();
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), 8);
 }
 
 #[test]
@@ -165,27 +196,27 @@ fn deliver(
 #[test]
 fn a_delivery_that_does_not_open_is_left() {
     let phase = PhaseName::Collect;
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::Sharers,
         deliver(|shared, _, _| shared[0] &= !1),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::Sharers,
         deliver(|shared, _, _| shared[0] |= 1 << 5),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::Sharers,
         deliver(|shared, _, _| shared.push(0)),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::Sharers,
         deliver(|_, senders, _| senders[0] = ClientIndex(0)),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::Sharers,
         deliver(|shared, senders, boxes| {
@@ -195,17 +226,17 @@ fn a_delivery_that_does_not_open_is_left() {
             boxes.truncate(80);
         }),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::ShareBox,
         deliver(|_, _, boxes| boxes.truncate(79)),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::ShareBox,
         deliver(|_, _, boxes| boxes[5] ^= 1),
     );
-    table::assert_leaves(
+    assert_leaves(
         phase,
         ClientFault::ShareBox,
         deliver(|_, _, boxes| boxes.rotate_left(80)),
