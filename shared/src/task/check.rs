@@ -69,7 +69,8 @@ pub enum TaskError {
         noise::MAX_VARIANCE
     )]
     NoiseSize,
-    /// The cohort's sizes are out of range or no quorum is possible.
+    /// The cohort's sizes are out of range, no quorum is possible, or the corrupt clients alone could
+    /// open a seed.
     #[error("the cohort's sizes are out of range")]
     Cohort,
     /// The helper's address is none, or its key is not canonical or of small order.
@@ -210,9 +211,13 @@ impl TaskConfig {
             && cohort.min_cohort <= cohort.cohort_size
             && cohort.cohort_size <= limits::MAX_COHORT
             && cohort.drop_permille <= 1000;
-        let quorate = (cohort.min_cohort..=cohort.cohort_size)
-            .all(|size| quorum(size, cohort.corrupt_permille).is_some());
-        ensure(sizes && quorate, TaskError::Cohort)
+        // As many corrupt clients as hold the shares of a seed on the complete graph would open it.
+        let hides = |size: u16| {
+            let corrupt = corrupt_clients(size, cohort.corrupt_permille);
+            quorum(size, cohort.corrupt_permille).is_some() && corrupt < u32::from(size.div_ceil(2))
+        };
+        let sound = (cohort.min_cohort..=cohort.cohort_size).all(hides);
+        ensure(sizes && sound, TaskError::Cohort)
     }
 }
 
