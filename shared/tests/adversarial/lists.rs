@@ -96,7 +96,7 @@ fn survivors_lists_that_differ_between_clients_open_nothing() {
 
 #[test]
 fn lists_of_sharers_that_differ_between_clients_open_nothing() {
-    // The split of docs/protocol.md, section 6, on a cohort of six: group A does not know that the
+    // The split of docs/threat-model.md on a cohort of six: group A does not know that the
     // target shared.
     let mut table = unread(PhaseName::Collect, 6);
     let inbox = std::mem::take(&mut table.inbox);

@@ -11,7 +11,7 @@ use crate::secure_sum::corrupt_clients;
 pub enum InsecureQuorum {
     /// More than half of those who are said to have shared, and of the corrupt: an aggregator that
     /// tells two groups different lists of sharers gets both kinds of share of one client
-    /// (docs/protocol.md, section 6).
+    /// (docs/threat-model.md, "Why the quorum is over the roster").
     RelativeToSharers,
 }
 
