@@ -35,7 +35,7 @@ pub use parameters::{Parameters, corrupt_clients, quorum};
 pub use ring::Ring;
 pub use roster::{Roster, RosterEntry, roster_from_bytes};
 pub use sealed::{ShareBox, open_box, seal_box};
-pub use shamir::{ShareError, reconstruct, scalar_from_wide, split};
+pub use shamir::{ShareError, interpolate, reconstruct, scalar_from_wide, split};
 pub use token::{Issuer, Token, TokenError, token_nonce};
 
 pub(crate) use keys::{SessionSecrets, random_scalar, sign};

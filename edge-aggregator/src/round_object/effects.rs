@@ -2,6 +2,7 @@
 
 use choir_shared::ids::{ConnectionId, Timestamp};
 use choir_shared::messages::AggregatorMessage;
+use choir_shared::round::aggregator::Dispute;
 use choir_shared::round::{Effect, Round};
 use choir_shared::wire;
 
@@ -55,6 +56,11 @@ pub(super) fn store(
             }
             Effect::Expand => todo.expands = true,
             Effect::Publish(outcome) => {
+                for Dispute { owner, holder } in &outcome.disputes {
+                    worker::console_warn!(
+                        "client {holder} opened a share that client {owner}'s seed does not have"
+                    );
+                }
                 end = Some((
                     AggregatorMessage::Done {
                         receipt: outcome.receipt,

@@ -30,7 +30,7 @@ mod solve;
 mod status;
 mod unmask;
 
-pub use event::{Effect, Event, Outcome, RoundSetup, SetupError, StateError};
+pub use event::{Dispute, Effect, Event, Outcome, RoundSetup, SetupError, StateError};
 pub use parts::{Change, Part, words_from_bytes, words_to_bytes};
 
 use graph::Shared;

@@ -44,6 +44,15 @@ pub fn split(secret: &Scalar, coefficients: &[Scalar], count: u16) -> Vec<Scalar
 /// # Errors
 /// [`ShareError`] if there are no shares or their points are not distinct and positive.
 pub fn reconstruct(shares: &[(u16, Scalar)]) -> Result<Scalar, ShareError> {
+    interpolate(shares, 0)
+}
+
+/// What the polynomial through these shares, as many as the threshold, is at another point: the
+/// share that its owner should have given there.
+///
+/// # Errors
+/// [`ShareError`] as for [`reconstruct`].
+pub fn interpolate(shares: &[(u16, Scalar)], at: u16) -> Result<Scalar, ShareError> {
     if shares.is_empty() {
         return Err(ShareError::Empty);
     }
@@ -64,10 +73,12 @@ pub fn reconstruct(shares: &[(u16, Scalar)]) -> Result<Scalar, ShareError> {
         return Err(ShareError::Points);
     }
     Scalar::invert_batch_alloc(&mut inverses);
+    let at = Scalar::from(at);
     let terms = shares.iter().zip(&inverses).enumerate();
     Ok(terms
         .map(|(position, ((_, share), inverse))| {
-            share * inverse * others(position).product::<Scalar>()
+            let numerator: Scalar = others(position).map(|other| other - at).product();
+            share * inverse * numerator
         })
         .sum())
 }

@@ -1,5 +1,7 @@
 //! Clients that lie: with their keys, their shares, their vectors.
 
+use std::collections::BTreeSet;
+
 use choir_shared::ids::{ClientIndex, Digest, PublicKey, SignatureBytes};
 use choir_shared::messages::{AbortReason, AggregatorMessage, ClientMessage, Upload};
 use choir_shared::reject::RejectCode;
@@ -123,8 +125,9 @@ fn an_out_list_that_is_too_long_is_refused() {
 }
 
 #[test]
-fn wrong_shares_are_left_out_by_the_commitment() {
-    // Three of seven lie in every share; each seed has three holders left, and needs four.
+fn wrong_shares_are_found_by_the_commitment_and_named() {
+    // Some of seven lie in every share. Where two do, four others hold a share and four are needed; where
+    // three do, three.
     for (liars, sum) in [(2, true), (3, false)] {
         let (mut table, mut pending) = Table::at(PhaseName::Unmask, 7);
         for (_, out) in &mut pending[..liars] {
@@ -140,6 +143,13 @@ fn wrong_shares_are_left_out_by_the_commitment() {
         if sum {
             let outcome = table.outcome.clone().expect("closed");
             assert_eq!(outcome.sum, table.plain_sum(&outcome.survivors));
+            let named: BTreeSet<usize> = outcome
+                .disputes
+                .iter()
+                .map(|dispute| table.roster[usize::from(dispute.holder)])
+                .collect();
+            let liars: BTreeSet<usize> = pending[..liars].iter().map(|(who, _)| *who).collect();
+            assert_eq!(named, liars, "all liars and nobody else");
         } else {
             assert_eq!(table.round.abort_reason(), Some(AbortReason::WrongShares));
             assert!(table.outcome.is_none());

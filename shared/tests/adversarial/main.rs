@@ -18,7 +18,7 @@
 //! | a client ... | test |
 //! |---|---|
 //! | has keys of small order, not canonical, or twice | [`clients`]: `a_join_with_an_x25519_key_of_small_order_is_refused`, `a_join_with_an_ed25519_key_that_is_not_canonical_or_of_small_order_is_refused`, `a_join_with_equal_keys_is_refused`; also `keys.rs` |
-//! | opens wrong shares | [`clients`]: `wrong_shares_are_left_out_by_the_commitment` |
+//! | opens wrong shares | [`clients`]: `wrong_shares_are_found_by_the_commitment_and_named` |
 //! | deals shares that do not fit together | [`clients`]: `an_inconsistent_dealer_aborts_the_round` |
 //! | uploads garbage, or too great a weight | [`clients`]: `a_garbage_vector_publishes_nothing`, `a_weight_above_the_most_publishes_nothing` |
 //! | uses a token twice | `attested.rs`: `a_token_used_twice_is_refused_by_its_keys` |

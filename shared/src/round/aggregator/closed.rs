@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::members::Members;
 use super::parts::words_to_bytes;
-use super::{Effect, Outcome, Phase, Terms};
+use super::{Dispute, Effect, Outcome, Phase, Terms};
 use crate::fixed_point;
 use crate::ids::Digest;
 use crate::messages::{AggregatorMessage, Receipt};
@@ -18,6 +18,7 @@ pub(super) struct Closed {
     pub(super) members: Members,
     pub(super) survivors: Bitmap,
     pub(super) receipt: Receipt,
+    disputes: Vec<Dispute>,
     #[serde(skip)]
     pub(super) sum: Vec<u32>,
 }
@@ -28,6 +29,7 @@ impl Closed {
         members: Members,
         survivors: Bitmap,
         sum: Vec<u32>,
+        disputes: Vec<Dispute>,
     ) -> (Phase, Vec<Effect>) {
         let receipt = Receipt {
             round: terms.setup.round_id,
@@ -41,6 +43,7 @@ impl Closed {
             members,
             survivors,
             receipt,
+            disputes,
             sum,
         };
         let effects = alloc::vec![
@@ -63,6 +66,7 @@ impl Closed {
             // Only sums with a positive weight pass the range check.
             mean: fixed_point::mean(&self.sum, &terms.setup.task).unwrap_or_default(),
             sum: self.sum.clone(),
+            disputes: self.disputes.clone(),
             total_weight: self.receipt.total_weight,
             survivors: self.survivors.iter().collect(),
             clients: self.receipt.clients,

@@ -93,6 +93,16 @@ pub enum Effect {
     Aborted(AbortReason),
 }
 
+/// A share that does not fit the seed that its owner committed to, found because the seed first came
+/// out wrong: the owner dealt it so, or the holder opened another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispute {
+    /// Whose seed it is a share of.
+    pub owner: u16,
+    /// Who opened it.
+    pub holder: u16,
+}
+
 /// What came of a closed round.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -108,6 +118,8 @@ pub struct Outcome {
     pub clients: u16,
     /// Clients of the roster whose update is not in the sum.
     pub dropped: u16,
+    /// Shares that were found wrong, and left out.
+    pub disputes: Vec<Dispute>,
     /// SHA-256 of the sum object.
     pub sum_digest: Digest,
     /// What the clients are told.

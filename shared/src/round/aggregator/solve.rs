@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use curve25519_dalek::Scalar;
 use zeroize::Zeroizing;
 
-use super::Terms;
 use super::unmask::Unmask;
+use super::{Dispute, Terms};
 use crate::fixed_point;
 use crate::messages::AbortReason;
 use crate::secure_sum::{self, Commitment, Expansion, MaskKey, Ring, Sign};
@@ -32,6 +32,7 @@ const ATTEMPTS: u32 = 64;
 pub(super) struct Seeds {
     self_masks: Vec<(u16, Zeroizing<Scalar>)>,
     mask_secrets: Vec<(u16, Zeroizing<[u8; 32]>)>,
+    pub(super) disputes: Vec<Dispute>,
 }
 
 impl Seeds {
@@ -43,23 +44,27 @@ impl Seeds {
         let mut seeds = Self {
             self_masks: Vec::new(),
             mask_secrets: Vec::new(),
+            disputes: Vec::new(),
         };
         for (owner, shares) in opened_shares(round) {
-            if round.survivors.contains(owner) {
-                seeds
-                    .self_masks
-                    .push((owner, self_seed(round, owner, &shares)?));
+            let wrong = if round.survivors.contains(owner) {
+                let (seed, wrong) = self_seed(round, owner, &shares)?;
+                seeds.self_masks.push((owner, seed));
+                wrong
             } else {
+                let (seed, wrong) = mask_seed(round, owner, &shares)?;
                 seeds
                     .mask_secrets
-                    .push((owner, mask_secret(round, owner, &shares)?));
-            }
+                    .push((owner, secure_sum::mask_secret(&seed)));
+                wrong
+            };
+            seeds.disputes.extend(disputes(round, owner, &wrong));
         }
         Ok(seeds)
     }
 
     /// The masks that are still in the sum, with the signs that their clients applied.
-    pub(super) fn expansion(self, round: &Unmask, ring: Ring) -> Result<Expansion, Unsolved> {
+    pub(super) fn expansion(&self, round: &Unmask, ring: Ring) -> Result<Expansion, Unsolved> {
         let context = &round.members.context;
         let mut masks: Vec<(MaskKey, Sign)> = self
             .self_masks
@@ -127,11 +132,20 @@ fn opened_shares(round: &Unmask) -> Vec<(u16, Points)> {
     owners
 }
 
-fn self_seed(
-    round: &Unmask,
-    owner: u16,
-    shares: &[(u16, Scalar)],
-) -> Result<Zeroizing<Scalar>, Unsolved> {
+/// A seed, and the points whose shares were found not to fit it.
+type Found = (Zeroizing<Scalar>, Vec<u16>);
+
+/// Who holds the shares of `owner` at these points.
+fn disputes(round: &Unmask, owner: u16, points: &[u16]) -> impl Iterator<Item = Dispute> {
+    let shared = round.sharing.of(owner);
+    let out_list = shared.map_or(&[][..], |shared| &shared.out_list);
+    points.iter().filter_map(move |point| {
+        let holder = *out_list.get(usize::from(*point).checked_sub(1)?)?;
+        Some(Dispute { owner, holder })
+    })
+}
+
+fn self_seed(round: &Unmask, owner: u16, shares: &[(u16, Scalar)]) -> Result<Found, Unsolved> {
     let committed = round.sharing.of(owner).map(|shared| shared.commitment_b);
     search(round, shares, |seed| {
         let context = &round.members.context;
@@ -144,16 +158,11 @@ fn self_seed(
     })
 }
 
-fn mask_secret(
-    round: &Unmask,
-    owner: u16,
-    shares: &[(u16, Scalar)],
-) -> Result<Zeroizing<[u8; 32]>, Unsolved> {
+fn mask_seed(round: &Unmask, owner: u16, shares: &[(u16, Scalar)]) -> Result<Found, Unsolved> {
     let public = round.members.entry(owner).mask_key;
-    let seed = search(round, shares, |seed| {
+    search(round, shares, |seed| {
         secure_sum::x25519_public(&secure_sum::mask_secret(seed)) == public
-    })?;
-    Ok(secure_sum::mask_secret(&seed))
+    })
 }
 
 /// Puts a seed together. Where that is not the one that was committed to, some share is wrong: if
@@ -162,7 +171,7 @@ fn search(
     round: &Unmask,
     shares: &[(u16, Scalar)],
     is_right: impl Fn(&Scalar) -> bool,
-) -> Result<Zeroizing<Scalar>, Unsolved> {
+) -> Result<Found, Unsolved> {
     let threshold = usize::from(round.members.parameters.threshold);
     let attempts = if shares.len() > threshold {
         ATTEMPTS
@@ -176,7 +185,14 @@ fn search(
             .and_then(|chosen| secure_sum::reconstruct(chosen).ok())
             .map(Zeroizing::new);
         if let Some(seed) = seed.filter(|seed| is_right(seed)) {
-            return Ok(seed);
+            // Shares that were not needed are not looked at unless some was wrong.
+            let (right, others) = order.split_at(threshold);
+            let doubted = if attempt == 0 { &[][..] } else { others };
+            let fits = |point, share| secure_sum::interpolate(right, point) == Ok(share);
+            let wrong = doubted
+                .iter()
+                .filter(|(point, share)| !fits(*point, *share));
+            return Ok((seed, wrong.map(|(point, _)| *point).collect()));
         }
         shuffle(&mut order, attempt);
     }

@@ -11,7 +11,7 @@ use super::confirm::Confirm;
 use super::graph::Sharing;
 use super::members::Members;
 use super::solve::{self, Seeds, Unsolved};
-use super::{Effect, Phase, Terms};
+use super::{Dispute, Effect, Phase, Terms};
 use crate::ids::{ConnectionId, SignatureBytes, Timestamp};
 use crate::messages::{AbortReason, AggregatorMessage};
 use crate::reject::{Reject, RejectCode};
@@ -35,6 +35,8 @@ pub(super) struct Unmask {
     /// The masks, once every seed is known. Made anew after a restart.
     #[serde(skip)]
     pub(super) expansion: Option<Expansion>,
+    #[serde(skip)]
+    disputes: Vec<Dispute>,
     /// How many had opened when the seeds last did not fit their commitments.
     #[serde(skip)]
     tried: usize,
@@ -61,6 +63,7 @@ impl Unmask {
             acks,
             sum,
             expansion: None,
+            disputes: Vec::new(),
             tried: 0,
         };
         let effects = alloc::vec![
@@ -133,10 +136,12 @@ impl Unmask {
     }
 
     pub(super) fn close(mut self, terms: &Terms, now: Timestamp) -> (Phase, Vec<Effect>) {
-        let expansion = Seeds::solve(&self).and_then(|seeds| seeds.expansion(&self, terms.ring));
-        match expansion {
-            Ok(expansion) => {
+        let solved = Seeds::solve(&self)
+            .and_then(|seeds| Ok((seeds.expansion(&self, terms.ring)?, seeds.disputes)));
+        match solved {
+            Ok((expansion, disputes)) => {
                 self.expansion = Some(expansion);
+                self.disputes = disputes;
                 (Phase::Unmask(self), alloc::vec![Effect::Expand])
             }
             Err(Unsolved::Wrong) if !self.is_final(now) => {
@@ -166,7 +171,10 @@ impl Unmask {
         let members = self.members.clone();
         let survivors = self.survivors.clone();
         Ok(match solve::check_range(terms, survivors.count(), sum) {
-            Ok(sum) => Closed::open(terms, members, survivors, sum),
+            Ok(sum) => {
+                let disputes = core::mem::take(&mut self.disputes);
+                Closed::open(terms, members, survivors, sum, disputes)
+            }
             Err(reason) => Phase::abort_members(reason, &members),
         })
     }

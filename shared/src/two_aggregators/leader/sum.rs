@@ -112,6 +112,7 @@ impl BatchSum {
             survivors: self.survivors,
             clients: self.clients,
             dropped: self.clients - survivors,
+            disputes: Vec::new(),
             sum_digest: receipt.sum,
             receipt,
         })
