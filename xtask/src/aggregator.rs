@@ -15,7 +15,7 @@ pub(crate) struct Aggregator {
     /// Speaks to it.
     pub(crate) operator: Operator,
     /// The second aggregator of its tasks, which ends with it.
-    pub(crate) helper: Option<Box<Aggregator>>,
+    pub(crate) helper: Option<Box<Self>>,
 }
 
 /// How to start it.

@@ -60,7 +60,8 @@ const HELP: &str = "cargo xtask <command>
     --as-built               neither set up nor build: run what is there
     --observe                serve the test build that can show a client's plain vector
   test                       set up, check, and run every test there is
-  doors [NAME]               the end-to-end tests of the visitor, site, extension and edge doors
+  doors [NAME]               the end-to-end tests of the visitor, site, extension and edge doors, and of
+                             two aggregators
   coverage [--json FILE] [--write]
                              how much of the field works here; --write renews docs/algorithms.md
   attack reconstruction      what a plain update gives away of a text, and what sums do
