@@ -6,11 +6,15 @@
 //! ([`engine::record`]); engine *burn* uses burn's autodiff and is the reference for the others.
 
 pub mod adapter;
+#[cfg(any(feature = "protocol", feature = "client"))]
+pub mod answers;
 #[cfg(target_arch = "wasm32")]
 pub mod api;
 #[cfg(feature = "attack")]
 pub mod attack;
 pub mod bench;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod engine;
 pub mod metrics;
 pub mod model;

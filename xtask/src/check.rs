@@ -33,7 +33,7 @@ const LINTS: [(&str, &[&str]); 6] = [
             "-p",
             "choir-wasm-client",
             "--features",
-            "native,wgsl,protocol,attack,sim",
+            "native,wgsl,protocol,attack,sim,client",
             "--lib",
             "--bins",
         ],

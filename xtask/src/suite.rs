@@ -33,7 +33,7 @@ const NATIVE: [(&str, &[&str]); 4] = [
             "-p",
             "choir-wasm-client",
             "--features",
-            "parity,native,protocol,attack,sim",
+            "parity,native,protocol,attack,sim,client",
         ],
     ),
 ];

@@ -3,10 +3,7 @@
 use choir_shared::ids::TaskId;
 use choir_shared::messages::{AggregatorMessage, Receipt};
 use choir_shared::policy::Policy;
-use choir_shared::reject::RejectCode;
-use choir_shared::round::{
-    ClientEffect, ClientEvent, ClientRound, JoinError, JoinSetup, LeaveReason,
-};
+use choir_shared::round::{ClientEffect, ClientEvent, ClientRound, JoinError, JoinSetup};
 use choir_shared::update::{FrozenUpdate, UpdateError};
 use choir_shared::wire::{self, limits};
 use serde::{Deserialize, Serialize};
@@ -16,6 +13,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::entropy::TabEntropy;
 use super::error::{ApiError, to_js};
 use super::status::task_status;
+use crate::answers::{Next, upload_event};
 
 /// The page's policy as the SDK writes it.
 #[derive(Deserialize)]
@@ -158,21 +156,6 @@ impl Participation {
     }
 }
 
-/// A vector that the aggregator already has counts as taken: the first answer was lost.
-fn upload_event(status: u16, body: &[u8]) -> ClientEvent {
-    if (200..300).contains(&status) {
-        return ClientEvent::Uploaded;
-    }
-    match wire::decode(body, limits::AGGREGATOR_MESSAGE) {
-        Ok(AggregatorMessage::Refused {
-            code: RejectCode::Duplicate,
-            ..
-        }) => ClientEvent::Uploaded,
-        Ok(AggregatorMessage::Refused { code, .. }) => ClientEvent::UploadRefused(code),
-        _ => ClientEvent::UploadRefused(RejectCode::Malformed),
-    }
-}
-
 fn effects_to_js(effects: Vec<ClientEffect>) -> Result<JsValue, ApiError> {
     let views: Vec<EffectView> = effects.into_iter().map(EffectView::from).collect();
     to_js(&views)
@@ -201,24 +184,9 @@ impl From<ClientEffect> for EffectView {
             },
             ClientEffect::Left(reason) => Self::Left {
                 reason: reason.to_string(),
-                next: next_after(reason),
+                next: Next::after(reason).as_str(),
             },
         }
-    }
-}
-
-/// What a tab does after its client left: `retrain` where the update is stale or burned, `stop`
-/// where the aggregator cannot be trusted with another. `again` where the round would not take the
-/// client: an update of which nothing was sent, not even masked, may join the next round of its
-/// version, rounded and masked afresh; the SDK retrains where something was.
-pub(super) fn next_after(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Refused(
-            RejectCode::WrongPhase | RejectCode::Full | RejectCode::RoundAborted,
-        ) => "again",
-        LeaveReason::Refused(RejectCode::TaskStopped) => "retrain",
-        reason if reason.may_retrain() => "retrain",
-        _ => "stop",
     }
 }
 

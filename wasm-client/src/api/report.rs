@@ -13,8 +13,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::entropy::TabEntropy;
 use super::error::{ApiError, to_js};
-use super::participation::{next_after, policy_of, update_refused};
+use super::participation::{policy_of, update_refused};
 use super::status::task_status;
+use crate::answers::Next;
 
 /// The part of the page's policy that only this mode has.
 #[derive(Deserialize)]
@@ -104,7 +105,7 @@ impl Report {
                 let reason = LeaveReason::Refused(code);
                 AnswerView::Refused {
                     reason: reason.to_string(),
-                    next: next_after(reason),
+                    next: Next::after(reason).as_str(),
                 }
             }
         })

@@ -36,7 +36,7 @@ impl Table {
         Ok(Self::of(Rows::read(path)?, labels))
     }
 
-    fn of(rows: Rows, labels: &[String]) -> Self {
+    pub(crate) fn of(rows: Rows, labels: &[String]) -> Self {
         let mut table = Self::default();
         for (text, name) in rows.texts.into_iter().zip(rows.labels) {
             match labels.iter().position(|label| *label == name) {
