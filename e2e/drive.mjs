@@ -2,8 +2,8 @@
 //
 //   node drive.mjs PLAN.json
 //
-// The plan: { url, task, engine, headless, tabs: [{ share }], out, record, helper }. Events go to stdout,
-// one line of JSON each; commands come on stdin, one line each:
+// The plan: { url, task, engine, policy, headless, tabs: [{ share }], out, record, helper }. Events go
+// to stdout, one line of JSON each; commands come on stdin, one line each:
 //   {"command":"close","tab":1,"at":"before-share"}   closes the tab when it gets there
 //   {"command":"open","tab":1}                        opens a fresh tab on the same share
 //   {"command":"hold","tab":1,"at":"upload"}          holds its upload, or its "ack", on the way

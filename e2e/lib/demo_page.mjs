@@ -3,11 +3,11 @@
 const PATIENCE_MS = 120_000;
 
 /** Opens the page and waits until it has read what its task is. */
-export async function openDemo(page, address, { task, engine, seed, helper }) {
+export async function openDemo(page, address, { task, engine, seed, policy = "demo", helper }) {
   const url = new URL(address);
   if (task) url.searchParams.set("task", task);
   if (engine) url.searchParams.set("engine", engine);
-  url.searchParams.set("policy", "demo");
+  url.searchParams.set("policy", policy);
   if (helper) url.searchParams.set("helper", helper);
   // All of a share is trained on: what is held out is evaluated elsewhere.
   url.searchParams.set("heldout", "off");

@@ -24,7 +24,7 @@ export class Tab {
 
   /** Opens a fresh page, opts in, and gives it its share. */
   async open() {
-    const { browser, engine, task, share, seed, helper, index, report } = this.#plan;
+    const { browser, engine, policy, task, share, seed, helper, index, report } = this.#plan;
     this.#address ??= await this.#proxy.listen();
     this.#proxy.reopen();
     this.#context ??= await browser.newContext();
@@ -44,7 +44,7 @@ export class Tab {
     page.on("pageerror", (error) => report({ event: "console", tab: index, text: String(error.stack ?? error) }));
     this.#seen = 0;
     this.#closed = false;
-    await openDemo(page, `${this.#address}/`, { task, engine, seed, helper });
+    await openDemo(page, `${this.#address}/`, { task, engine, policy, seed, helper });
     if (engine === "webgpu") {
       const found = await webgpuAdapter(page);
       if (found.device !== "webgpu") throw new Error(`tab ${index} has no WebGPU: ${found.adapter}`);

@@ -3,7 +3,7 @@
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::operator::Operator;
 use crate::paths::Paths;
-use crate::program;
+use crate::{processes, program};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -39,7 +39,7 @@ impl Aggregator {
     /// As [`Self::start`].
     pub(crate) fn restart(self, paths: &Paths, state: &Path, site: &Path) -> Outcome<Self> {
         let port = self.operator.port();
-        let runtime = children(self.process.id());
+        let runtime = processes::children(self.process.id());
         let mut process = self;
         // The runtime is a process of its own: both must be gone before the port is free.
         drop(process.process.kill());
@@ -139,19 +139,6 @@ pub(crate) fn end_gently(process: &mut Child) {
     // Both fail only where the process is gone already.
     drop(process.kill());
     drop(process.wait());
-}
-
-/// The processes that a process has started, where there is a /proc.
-fn children(process: u32) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let child: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            let parent = stat.rsplit(") ").next()?.split(' ').nth(1)?;
-            (parent == process.to_string()).then_some(child)
-        })
-        .collect()
 }
 
 fn ready_url(process: &mut Child) -> Option<String> {

@@ -4,7 +4,10 @@ mod ablation;
 mod doors;
 mod headless;
 mod interactive;
+mod mixed;
+mod native_cohort;
 pub(crate) mod options;
+mod plain;
 mod report;
 mod rounds;
 mod small_cohort;
@@ -31,7 +34,9 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
         setup::run(paths)?;
         build::run(paths, options.observe)?;
     }
-    if options.headless {
+    if options.native > 0 {
+        mixed::run(paths, options)
+    } else if options.headless {
         headless::run(paths, options).map(drop)
     } else {
         interactive::run(paths, options)
@@ -49,6 +54,14 @@ pub(crate) fn folder(paths: &Paths) -> std::path::PathBuf {
 /// `Check` where it does.
 pub(crate) fn lose_one_of_three(paths: &Paths) -> Outcome<()> {
     small_cohort::lose_one(paths)
+}
+
+/// Loses one of four native clients in mid-upload and checks that the sum is that of the others.
+///
+/// # Errors
+/// `Check` where it is not.
+pub(crate) fn lose_one_native(paths: &Paths) -> Outcome<()> {
+    native_cohort::lose_one(paths)
 }
 
 /// Runs the same update through two rounds, the second with a restart, and keeps everything that

@@ -82,6 +82,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) task: String,
     /// `webgpu`, `cpu`, `burn` or `auto`.
     pub(crate) engine: &'a str,
+    /// Whose conditions the page has: `demo` or `default`, the production one.
+    pub(crate) policy: &'a str,
     /// One file of examples per tab.
     pub(crate) shares: &'a [PathBuf],
     /// Seed of the order in which the first tab takes its examples.
@@ -122,6 +124,7 @@ impl Driver {
             "url": plan.url,
             "task": plan.task,
             "engine": plan.engine,
+            "policy": plan.policy,
             "tabs": tabs,
             "out": plan.out,
         });

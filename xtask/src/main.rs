@@ -17,8 +17,10 @@ mod evaluator;
 mod failure;
 mod helper;
 mod kat;
+mod natives;
 mod operator;
 mod paths;
+mod processes;
 mod program;
 mod progress;
 mod setup;
@@ -57,6 +59,8 @@ const HELP: &str = "cargo xtask <command>
       --seed S               1
       --json FILE --svg FILE results and picture
       --record               write down every byte that leaves a tab
+    --native N               N native clients beside the tabs (5), in one cohort under the production
+                             policy, which two of them leave; --rounds 1 --steps 4 --engine cpu
     --as-built               neither set up nor build: run what is there
     --observe                serve the test build that can show a client's plain vector
   test                       set up, check, and run every test there is

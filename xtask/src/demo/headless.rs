@@ -44,6 +44,7 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<Report> {
         url: aggregator.operator.base(),
         task,
         engine: &options.engine,
+        policy: "demo",
         shares: &shares,
         seed: options.seed * 1000,
         out: &folder,

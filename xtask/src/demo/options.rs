@@ -4,7 +4,9 @@ use crate::data::LabelChoice;
 use crate::data::split::Split;
 use crate::failure::{Failure, Outcome};
 use crate::helper::Helper;
+use choir_shared::policy::Policy;
 use choir_shared::task::Target;
+use choir_shared::wire::limits;
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
@@ -52,6 +54,9 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     /// Tabs of a headless run.
     pub(crate) tabs: usize,
+    /// Native clients beside the tabs; with any, two of all are lost and the policy is the
+    /// production default.
+    pub(crate) native: usize,
     /// Rounds of a headless run.
     pub(crate) rounds: u32,
     /// Where the examples come from; the shipped sample where absent.
@@ -107,6 +112,7 @@ impl Default for Options {
         Self {
             mode: Mode::OneAggregator,
             tabs: 4,
+            native: 0,
             rounds: 4,
             data: None,
             headless: false,
@@ -138,6 +144,9 @@ impl Default for Options {
 /// What was given on the command line and has a usual value that depends on the rest.
 #[derive(Default)]
 struct Given {
+    tabs: Option<usize>,
+    rounds: Option<u32>,
+    engine: Option<String>,
     head: Option<Head>,
     batch: Option<u16>,
     steps: Option<u16>,
@@ -162,15 +171,28 @@ impl Options {
             Head::Zero
         };
         options.head = given.head.unwrap_or(usual);
+        let mixed = options.native > 0;
+        options.headless |= mixed;
+        // Fifty clients share the machine's cores, and the production policy lets each upload once.
+        let (tabs, rounds, engine) = if mixed {
+            (5, 1, "cpu")
+        } else {
+            (options.tabs, options.rounds, options.engine.as_str())
+        };
+        let engine = engine.to_owned();
+        options.tabs = given.tabs.unwrap_or(tabs);
+        options.rounds = given.rounds.unwrap_or(rounds);
+        options.engine = given.engine.unwrap_or(engine);
         // All the labels of a large set take more examples and smaller steps than a dozen.
         let (batch, steps, learning_rate) = match options.labels {
             Some(LabelChoice::All) => (16, 30, 1e-3),
+            _ if mixed => (options.batch, 4, options.learning_rate),
             _ => (options.batch, options.steps, options.learning_rate),
         };
         options.batch = given.batch.unwrap_or(batch);
         options.steps = given.steps.unwrap_or(steps);
         options.learning_rate = given.learning_rate.unwrap_or(learning_rate);
-        options.compare = options.headless;
+        options.compare = options.headless && !mixed;
         // A headless run compares every published sum with the plain one.
         options.observe |= options.headless;
         options.check()?;
@@ -209,12 +231,13 @@ impl Options {
         let value = arguments.value()?;
         match name {
             "mode" => self.mode = value.parse_with(mode)?,
-            "tabs" => self.tabs = value.parse()?,
-            "rounds" => self.rounds = value.parse()?,
+            "tabs" => given.tabs = Some(value.parse()?),
+            "native" => self.native = value.parse()?,
+            "rounds" => given.rounds = Some(value.parse()?),
             "data" => self.data = Some(value.into()),
             "json" => self.json = Some(value.into()),
             "svg" => self.svg = Some(value.into()),
-            "engine" => self.engine = value.string()?,
+            "engine" => given.engine = Some(value.string()?),
             "labels" => self.labels = Some(value.parse_with(label_choice)?),
             "split" => self.split = value.parse()?,
             "head" => given.head = Some(value.parse_with(head_start)?),
@@ -233,7 +256,9 @@ impl Options {
     }
 
     fn check(&self) -> Outcome<()> {
-        let complaint = if !(3..=49).contains(&self.tabs) {
+        let complaint = if self.native > 0 {
+            return self.check_mixed();
+        } else if !(3..=49).contains(&self.tabs) {
             "--tabs goes from 3 to 49: a secure sum of fewer hides nothing"
         } else if self.rounds == 0 {
             "--rounds must be at least 1"
@@ -245,6 +270,32 @@ impl Options {
             return Ok(());
         };
         Err(Failure::Usage(complaint.to_owned()))
+    }
+}
+
+impl Options {
+    /// Tabs and native clients together.
+    pub(crate) const fn clients(&self) -> usize {
+        self.tabs + self.native
+    }
+
+    fn check_mixed(&self) -> Outcome<()> {
+        let least = usize::from(Policy::default().min_cohort);
+        let most = usize::from(limits::MAX_COHORT);
+        let complaint = if !(least..=most).contains(&self.clients()) {
+            format!(
+                "--tabs and --native are {least} to {most} together: the production policy joins none below"
+            )
+        } else if !(1..=49).contains(&self.tabs) {
+            "--tabs goes from 1 to 49".to_owned()
+        } else if self.mode.helper().is_some() {
+            "--native takes part with one aggregator".to_owned()
+        } else if self.rounds != 1 {
+            "--native runs one round: the production policy lets each client upload once".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Failure::Usage(complaint))
     }
 }
 

@@ -2,15 +2,16 @@
 //! published sum is the sum of the plain updates of those whose update is in it.
 
 use super::options::Options;
+use super::plain;
 use crate::driver::{Driver, DriverEvent};
-use crate::failure::{AtPath, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
+use crate::natives::{ClientEvent, Natives, Next, Told};
 use crate::operator::Operator;
 use crate::progress::Step;
 use choir_shared::control::RoundSummary;
 use choir_shared::ids::TaskId;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,12 @@ pub(super) struct Rounds<'a> {
     seen: usize,
     webgpu_adapter: String,
     held: bool,
+    /// Clients beside the tabs; their numbers follow on the tabs'.
+    natives: Option<Natives>,
+    /// Clients of the round that are no tabs.
+    native: usize,
+    /// Of each client, the loss of its last step.
+    pub(super) losses: BTreeMap<usize, f64>,
     /// The device and its adapter's name, once a tab has said it.
     pub(super) device: Option<(String, String)>,
 }
@@ -75,6 +82,9 @@ impl<'a> Rounds<'a> {
             seen: 0,
             webgpu_adapter: String::new(),
             held: false,
+            natives: None,
+            native: 0,
+            losses: BTreeMap::new(),
             device: None,
         }
     }
@@ -87,6 +97,21 @@ impl<'a> Rounds<'a> {
             (true, Some(_)) => &REPORT_CLOSINGS,
         };
         Self { closings, ..self }
+    }
+
+    /// Follows native clients too.
+    pub(super) fn with_natives(mut self, natives: Natives, count: usize) -> Self {
+        self.natives = Some(natives);
+        self.native = count;
+        self
+    }
+
+    /// Closes a tab at that point of the next round.
+    ///
+    /// # Errors
+    /// `Check` where the driver is gone.
+    pub(super) fn close(&mut self, tab: usize, point: &'static str) -> Outcome<()> {
+        self.driver.close_at(tab, point)
     }
 
     /// Names the tab and the point of the next round's closing, if there is to be one.
@@ -110,9 +135,7 @@ impl<'a> Rounds<'a> {
     pub(super) fn next(&mut self, step: &Step) -> Outcome<Published> {
         let start = Instant::now();
         loop {
-            while let Some(event) = self.driver.next(POLL)? {
-                self.take(step, event)?;
-            }
+            self.listen(step)?;
             let status = self.operator.task(self.task)?;
             if let Some(summary) = status.history.get(self.seen) {
                 self.drain(step, summary)?;
@@ -162,12 +185,57 @@ impl<'a> Rounds<'a> {
     fn drain(&mut self, step: &Step, summary: &RoundSummary) -> Outcome<()> {
         let start = Instant::now();
         let round = summary.round.to_string();
-        let missing =
-            |rounds: &Self| rounds.plain.get(&round).map_or(0, BTreeMap::len) < rounds.tabs;
+        let missing = |rounds: &Self| {
+            rounds.plain.get(&round).map_or(0, BTreeMap::len) < rounds.tabs + rounds.native
+        };
         while missing(self) && start.elapsed() < LATE_EVENTS {
-            if let Some(event) = self.driver.next(POLL)? {
-                self.take(step, event)?;
+            self.listen(step)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what tabs and native clients have said since.
+    fn listen(&mut self, step: &Step) -> Outcome<()> {
+        while let Some(event) = self.driver.next(POLL)? {
+            self.take(step, event)?;
+        }
+        while let Some(natives) = &self.natives {
+            let Next::Told(told) = natives.next(Duration::ZERO)? else {
+                break;
+            };
+            self.take_native(step, told)?;
+        }
+        Ok(())
+    }
+
+    fn take_native(&mut self, step: &Step, told: Told) -> Outcome<()> {
+        let client = self.tabs + told.client;
+        match told.event {
+            ClientEvent::Trained { loss, .. } => {
+                self.losses.extend(loss.map(|loss| (client, loss)));
+                step.detail(format!("native client {} has trained", told.client));
             }
+            ClientEvent::Plain { round, file } => {
+                self.plain.entry(round).or_default().insert(client, file);
+            }
+            ClientEvent::Lost { at, .. } => {
+                let at = at.unwrap_or_default();
+                step.note(&format!("  native client {} lost {at}", told.client));
+                self.closed.push((client, at));
+            }
+            ClientEvent::Left { reason } => {
+                step.note(&format!("  native client {} left: {reason}", told.client));
+            }
+            ClientEvent::Ended {
+                reason,
+                failed: true,
+            } => {
+                return Err(Failure::Check(format!(
+                    "native client {}: {reason}",
+                    told.client
+                )));
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -186,7 +254,7 @@ impl<'a> Rounds<'a> {
 
     fn publish(&mut self, summary: RoundSummary) -> Outcome<Published> {
         let adapter = self.operator.object(summary.adapter)?;
-        let sum = words(&self.operator.object(summary.sum)?);
+        let sum = plain::words(&self.operator.object(summary.sum)?);
         let sum_matches_plain = self.plain_sum(&summary)?.is_some_and(|plain| plain == sum);
         // The tabs may be rounds ahead of what is looked at here.
         let mut step_ms = self
@@ -222,15 +290,7 @@ impl<'a> Rounds<'a> {
         if survivors.len() != usize::from(summary.survivors) {
             return Ok(None);
         }
-        let mut sum: Vec<u32> = Vec::new();
-        for file in survivors {
-            let plain = words(&fs::read(file).at(file)?);
-            sum.resize(plain.len().max(sum.len()), 0);
-            for (total, word) in sum.iter_mut().zip(plain) {
-                *total = total.wrapping_add(word);
-            }
-        }
-        Ok(Some(sum))
+        plain::sum(survivors).map(Some)
     }
 
     fn take(&mut self, step: &Step, event: DriverEvent) -> Outcome<()> {
@@ -279,6 +339,7 @@ impl<'a> Rounds<'a> {
                     .entry(tab)
                     .or_default()
                     .push(number("milliseconds"));
+                self.losses.insert(tab, number("loss"));
                 step.detail(format!(
                     "tab {tab} step {} of {}, loss {:.3}",
                     number("step"),
@@ -298,7 +359,12 @@ impl<'a> Rounds<'a> {
                 step.detail(format!("{joined} of {} have joined", number("cohortSize")));
             }
             "phase" => step.detail(format!("tab {tab}: {}", text("phase"))),
-            "stopped" if !matches!(text("reason"), "task-finished" | "rounds-done") => {
+            "stopped"
+                if !matches!(
+                    text("reason"),
+                    "task-finished" | "rounds-done" | "uploads-used"
+                ) =>
+            {
                 let message = text("message");
                 return Err(Failure::Check(format!(
                     "tab {tab} stopped: {} {message}",
@@ -309,14 +375,6 @@ impl<'a> Rounds<'a> {
         }
         Ok(())
     }
-}
-
-/// Little-endian words.
-fn words(bytes: &[u8]) -> Vec<u32> {
-    bytes
-        .chunks_exact(4)
-        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-        .collect()
 }
 
 const POLL: Duration = Duration::from_millis(300);

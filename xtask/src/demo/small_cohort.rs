@@ -49,6 +49,7 @@ pub(super) fn lose_one(paths: &Paths) -> Outcome<()> {
         url: operator.base(),
         task: task.to_string(),
         engine: &options.engine,
+        policy: "demo",
         shares: &shares,
         seed: options.seed,
         out: &folder,

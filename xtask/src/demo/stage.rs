@@ -170,7 +170,7 @@ pub(super) fn write_shares(
     options: &Options,
     data: &DataSet,
 ) -> Outcome<(Vec<PathBuf>, PathBuf)> {
-    let shares = data::split::deal(&data.train, options.split, options.tabs, options.seed)?;
+    let shares = data::split::deal(&data.train, options.split, options.clients(), options.seed)?;
     let mut files = Vec::new();
     for (tab, share) in shares.iter().enumerate() {
         let file = folder.join(format!("share-{tab}.csv"));

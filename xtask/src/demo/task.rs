@@ -112,7 +112,7 @@ impl Frame<'_> {
         let cohort_size = if people {
             VISITORS
         } else {
-            options.tabs as u16
+            options.clients() as u16
         };
         let task = TaskConfig {
             name: name.to_owned(),
@@ -146,7 +146,11 @@ impl Frame<'_> {
                 cohort_size,
                 min_cohort: if people { 3 } else { cohort_size },
                 corrupt_permille: CORRUPT_PERMILLE,
-                drop_permille: if options.close_one { 500 } else { 250 },
+                drop_permille: match options {
+                    _ if options.native > 0 => DROP_PERMILLE,
+                    _ if options.close_one => 500,
+                    _ => 250,
+                },
             },
             deadlines: Deadlines {
                 enroll_ms: if people { 30_000 } else { 1_200_000 },
@@ -188,6 +192,8 @@ const VISITORS: u16 = 4;
 /// tabs then need three for a quorum, as without that one, so that `--close-one` still gets its sum;
 /// three need all.
 const CORRUPT_PERMILLE: u16 = 100;
+/// What the production parameters assume to be lost of a cohort.
+const DROP_PERMILLE: u16 = 300;
 /// Tokens of a text; the longest of Banking77 has 80 or so, one in a hundred more than this.
 const MAX_LENGTH: u16 = 48;
 /// 2^16 - 1 levels and weights of up to 512: 49 clients stay under 2^32.

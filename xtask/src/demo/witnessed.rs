@@ -82,6 +82,7 @@ pub(super) fn run(paths: &Paths) -> Outcome<Witnessed> {
         url: operator.base(),
         task: first.to_string(),
         engine: &options.engine,
+        policy: "demo",
         shares: &shares,
         seed: options.seed,
         out: &folder,

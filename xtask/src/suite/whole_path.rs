@@ -34,6 +34,10 @@ pub(super) fn run(paths: &Paths, counts: &mut Counts) {
         demo::lose_one_of_three(paths),
     );
     counts.check(
+        "four native clients, one lost in mid-upload: the sum of the other three",
+        demo::lose_one_native(paths),
+    );
+    counts.check(
         "release artefacts cannot show a plain vector",
         no_observer(paths),
     );
