@@ -63,6 +63,17 @@ impl Aggregator {
         )
     }
 
+    /// CPU time of workerd so far in seconds, where there is a /proc: of all that the development
+    /// server has started.
+    pub(crate) fn runtime_cpu_seconds(&self) -> Option<f64> {
+        let runtime = processes::children(self.process.id());
+        let seconds: Vec<f64> = runtime
+            .into_iter()
+            .filter_map(processes::cpu_seconds)
+            .collect();
+        (!seconds.is_empty()).then(|| seconds.iter().sum())
+    }
+
     /// Starts it and waits until it answers.
     ///
     /// # Errors

@@ -4,12 +4,15 @@
 //! On a software adapter the clock is the CPU time of the browser's process tree over the cores:
 //! what an idle machine could give. Wall times stand beside it.
 
+mod live;
+
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
 use crate::progress::Step;
 use crate::{Files, build, program, setup};
 use choir_shared::task::workload::{self, REFERENCE_LOSSES};
 use choir_shared::wire;
+use lexopt::Parser;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
@@ -59,11 +62,15 @@ struct Counts {
 ///
 /// # Errors
 /// `Check` where the losses differ from the reference.
-pub(crate) fn run(paths: &Paths, files: &Files) -> Outcome<()> {
+pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
+    if let Some(options) = live::asked(arguments)? {
+        return live::run(paths, &options);
+    }
+    let files = Files::read(arguments)?;
     let workload = files.get("workload").unwrap_or_else(|| "encoder".into());
     if files.words() != ["train"] || workload.as_os_str() != "encoder" {
         return Err(Failure::Usage(
-            "the bench there is: `train --workload encoder`".to_owned(),
+            "the benches there are: `train --workload encoder`, `secure-sum --live`".to_owned(),
         ));
     }
     setup::run(paths)?;

@@ -23,6 +23,7 @@ use options::Options;
 
 pub(crate) use doors::DoorStage;
 pub(crate) use report::Report;
+pub(crate) use task::fresh_id;
 pub(crate) use witnessed::Witnessed;
 
 /// Sets up, builds, and runs the demo.

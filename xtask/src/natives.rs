@@ -3,7 +3,7 @@
 use crate::build::{Profile, Tool};
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
-use crate::program;
+use crate::{processes, program};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fs::{self, File};
@@ -96,6 +96,14 @@ pub(crate) fn build_observed(paths: &Paths) -> Outcome<PathBuf> {
     OBSERVED.build(paths)
 }
 
+/// Builds the program as it is measured.
+///
+/// # Errors
+/// `Program` where it does not compile.
+pub(crate) fn build_measured(paths: &Paths) -> Outcome<PathBuf> {
+    MEASURED.build(paths)
+}
+
 impl Natives {
     /// Starts the clients of a plan; the plan and the log go to `folder`.
     ///
@@ -139,6 +147,12 @@ impl Natives {
             Err(RecvTimeoutError::Disconnected) => Ok(Next::Over),
         }
     }
+
+    /// CPU time of the process so far, where there is a /proc. Once [`Next::Over`] was told it is
+    /// the whole.
+    pub(crate) fn cpu_seconds(&self) -> Option<f64> {
+        processes::cpu_seconds(self.process.id())
+    }
 }
 
 /// What comes of waiting for an event.
@@ -164,4 +178,11 @@ const OBSERVED: Tool = Tool {
     feature: "client,observe",
     name: "choir-client",
     profile: Profile::Shared,
+};
+
+const MEASURED: Tool = Tool {
+    title: "native clients",
+    feature: "client",
+    name: "choir-client",
+    profile: Profile::Release,
 };
