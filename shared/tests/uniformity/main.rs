@@ -59,7 +59,7 @@ fn masked_vectors_are_uniform_whatever_is_in_them() {
 }
 
 #[test]
-#[ignore = "long: the full size of the test above"]
+#[ignore = "five minutes of CPU: the full size of the test above"]
 fn masked_vectors_are_uniform_whatever_is_in_them_at_full_size() {
     assert_uniform(1_000, 1 << 20);
 }
