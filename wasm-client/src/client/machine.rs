@@ -21,6 +21,10 @@ use super::updates::{Update, Updates};
 
 /// A client with everything that it needs.
 pub(super) struct Machine<'a> {
+    #[cfg_attr(
+        not(feature = "observe"),
+        expect(dead_code, reason = "only an observe build writes plain words")
+    )]
     pub(super) number: usize,
     pub(super) aggregator: Aggregator,
     pub(super) task: TaskId,
@@ -33,6 +37,10 @@ pub(super) struct Machine<'a> {
     pub(super) lose: Option<Point>,
     pub(super) mean_life: Option<Duration>,
     /// Where an observe build writes plain words.
+    #[cfg_attr(
+        not(feature = "observe"),
+        expect(dead_code, reason = "only an observe build writes plain words")
+    )]
     pub(super) out: Option<PathBuf>,
     pub(super) gate: Gate,
     pub(super) say: &'a (dyn Fn(Event) + Sync),

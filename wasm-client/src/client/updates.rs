@@ -69,8 +69,8 @@ impl Updates {
 
 fn floats(bytes: &[u8]) -> Result<Vec<f32>, ClientError> {
     let whole = fixed_point::adapter_from_bytes(bytes);
-    whole.ok_or(ClientError::Adapter {
-        expected: bytes.len().next_multiple_of(4) / 4,
+    whole.ok_or_else(|| ClientError::Adapter {
+        expected: bytes.len().div_ceil(4),
         found: bytes.len() / 4,
     })
 }
