@@ -101,7 +101,8 @@ impl Live<'_> {
         let mut measured = heard.measured();
         measured.closed = status.phase == PhaseName::Closed;
         measured.abort = status.abort_reason.map(|reason| reason.as_str());
-        measured.roster = status.counts.joined;
+        // An aborted round has forgotten its roster.
+        measured.roster = status.counts.joined.max(measured.roster);
         measured.survivors = status.counts.survivors;
         measured.client_cpu_seconds = client_cpu_seconds;
         measured.server_cpu_seconds = before.zip(after).map(|(before, after)| after - before);
@@ -205,6 +206,10 @@ impl Heard {
             .collect();
         let in_lobby = self.lost.remove(PhaseName::Enroll.as_str());
         Measured {
+            roster: self
+                .entered
+                .get(PhaseName::ShareKeys.as_str())
+                .map_or(0, |it| it.len() as u16),
             lost_in_lobby: in_lobby.unwrap_or_default(),
             seconds: median(self.done.clone()).map(|ms| ms / 1000.0),
             lobby_seconds: entered_seconds(&self.entered, PhaseName::ShareKeys),
