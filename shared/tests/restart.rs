@@ -230,6 +230,12 @@ fn parts_that_are_no_round_are_refused() {
         parts.insert(Part::Shared(4), parts[&Part::Shared(3)].clone());
     });
     assert_eq!(stranger, Some(StateError::Part), "no client of the roster");
+    let unshared = refusal(&|parts| drop(parts.remove(&Part::Shared(2))));
+    assert_eq!(
+        unshared,
+        Some(StateError::Part),
+        "it is said to have shared"
+    );
     let no_sum = refusal(&|parts| drop(parts.remove(&Part::Sum)));
     assert_eq!(no_sum, Some(StateError::Sum));
     for left in [3, 4] {

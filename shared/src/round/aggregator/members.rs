@@ -81,9 +81,12 @@ impl Members {
 
     /// Puts the stored roster back.
     pub(super) fn restore(&mut self, bound: Bound) -> Result<(), StateError> {
-        if bound.context() != self.context
-            || bound.roster.entries.len() != usize::from(self.count())
-        {
+        let lengths = [
+            bound.roster.entries.len(),
+            self.links.len(),
+            self.counters.len(),
+        ];
+        if bound.context() != self.context || lengths != [usize::from(self.count()); 3] {
             return Err(StateError::Part);
         }
         self.bound = bound;

@@ -16,6 +16,7 @@ use super::graph::{Shared, Sharing};
 use super::members::Bound;
 use super::{Phase, Round, RoundSetup, StateError, Terms};
 use crate::ids::SignatureBytes;
+use crate::secure_sum::Bitmap;
 use crate::wire::{self, limits};
 
 /// A stored part of a round.
@@ -202,6 +203,9 @@ impl Stored {
                 return Err(StateError::Part);
             }
             phase.restore_lists(clients, self.shared, self.acks, self.opened);
+            if !phase.fits(clients) {
+                return Err(StateError::Part);
+            }
         }
         match (phase.sum_mut(), self.sum) {
             (None, None) => {}
@@ -269,6 +273,25 @@ impl Phase {
             }
             Self::Enroll(_) | Self::Closed(_) | Self::Aborted(_) => {}
         }
+    }
+
+    /// Whether the stored sets are of so many clients, the later within the earlier, and everybody
+    /// who is said to have shared has.
+    fn fits(&self, clients: u16) -> bool {
+        let (sharers, survivors) = match self {
+            Self::Collect(phase) => (&phase.sharers, &phase.uploaded),
+            Self::Confirm(phase) => (&phase.sharers, &phase.survivors),
+            Self::Unmask(phase) => (&phase.sharers, &phase.survivors),
+            Self::Closed(phase) => (&phase.survivors, &phase.survivors),
+            Self::Enroll(_) | Self::ShareKeys(_) | Self::Aborted(_) => return true,
+        };
+        let is_set =
+            |set: &Bitmap| Bitmap::from_bytes(clients, set.as_bytes()).as_ref() == Some(set);
+        let shared = self.sharing().map(|sharing| sharing.sharers(clients));
+        is_set(sharers)
+            && is_set(survivors)
+            && survivors.is_subset(sharers)
+            && shared.is_none_or(|shared| sharers.is_subset(&shared))
     }
 
     const fn sum(&self) -> Option<&Vec<u32>> {
