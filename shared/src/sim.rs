@@ -1,9 +1,10 @@
 //! Many clients against one aggregator, on a virtual clock, with seeded faults.
 //!
 //! Every message is encoded, carried for a random time and decoded; messages of one connection stay
-//! in order, connections among each other do not. [`Faults`] drops clients at chosen steps, repeats
-//! messages, breaks connections and restarts the aggregator from its stored parts. The same plan
-//! gives the same run.
+//! in order, connections among each other do not. [`Faults`] drops clients at chosen steps, repeats,
+//! reorders, replays and damages messages, breaks connections, stops clocks, restarts the aggregator
+//! from its stored parts and has clients lie ([`Corruption`]). [`schedule`] draws plans of all of it.
+//! The same plan gives the same run.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -21,15 +22,20 @@ use crate::secure_sum::Ring;
 use crate::task::TaskConfig;
 use crate::update::FrozenUpdate;
 
+mod corrupt;
 pub mod graph;
 pub mod issuer;
+mod links;
 mod network;
 pub mod partition;
 pub mod random;
+pub mod schedule;
 mod tasks;
 
+pub use corrupt::Corruption;
 pub use tasks::head_task;
 
+use corrupt::{Liar, Tap};
 use network::Delivery;
 
 /// A step of a client, named by the message that it sends.
@@ -56,6 +62,8 @@ pub enum Close {
     After(Step),
     /// With half of the upload sent.
     MidUpload,
+    /// With so many hundredths of the upload sent.
+    CutUpload(u8),
 }
 
 /// What goes wrong in a run, in thousandths of the occasions.
@@ -71,6 +79,37 @@ pub struct Faults {
     pub restart_permille: u64,
     /// Longest time that a message takes.
     pub max_delay_ms: u64,
+    /// A message overtakes others of its connection.
+    pub reorder_permille: u64,
+    /// Beside a message of a client's an older one arrives again: of this round or of another, on a
+    /// client's connection or on a stranger's.
+    pub replay_permille: u64,
+    /// Messages of another round, to be replayed.
+    pub old_messages: Vec<Vec<u8>>,
+    /// A message to the aggregator arrives cut, with a flipped bit, or too long; or does so beside
+    /// the true one, on a stranger's connection.
+    pub damage_permille: u64,
+    /// A client that closes is not seen to close.
+    pub silent_permille: u64,
+    /// The aggregator's clock wakes it late, by up to [`Self::stall_ms`].
+    pub stall_permille: u64,
+    /// Longest stall.
+    pub stall_ms: u64,
+    /// Clients that do not keep to the protocol, and how.
+    pub corrupt: Vec<(usize, Corruption)>,
+    /// What is wrong with the aggregator's platform, so that a check of its rounds must notice.
+    pub broken: Option<Broken>,
+}
+
+/// A platform that does its round wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It expands the masks wrongly, by one in one word.
+    Masks,
+    /// It never wakes.
+    Sleeps,
+    /// It panics where the round refuses something.
+    Panics,
 }
 
 /// One simulated round.
@@ -124,18 +163,26 @@ pub struct Report {
     pub states: Vec<Vec<u8>>,
     /// Every sum part that it stored before the sum was plain.
     pub masked_sums: Vec<Vec<u32>>,
+    /// What the masked vector of each client hides, where a corrupt one has changed it.
+    pub uploaded: BTreeMap<usize, Vec<u32>>,
+    /// How often each fault was injected, by name.
+    pub injected: BTreeMap<&'static str, u64>,
+    /// Where the aggregator's round ended.
+    pub phase: PhaseName,
     /// When the last event happened.
     pub finished_at: Timestamp,
 }
 
 impl Report {
-    /// The plain sum of the clients at these places of the roster.
+    /// The plain sum of the clients at these places of the roster: of what the vectors hide that
+    /// they uploaded.
     #[must_use]
     pub fn plain_sum(&self, indices: &[u16]) -> Vec<u32> {
         let mut sum = alloc::vec![0u32; self.plain.first().map_or(0, Vec::len)];
         for &index in indices {
             let client = self.roster[usize::from(index)];
-            for (total, word) in sum.iter_mut().zip(&self.plain[client]) {
+            let plain = self.uploaded.get(&client).unwrap_or(&self.plain[client]);
+            for (total, word) in sum.iter_mut().zip(plain) {
                 *total = total.wrapping_add(*word) & self.ring.mask();
             }
         }
@@ -163,6 +210,7 @@ struct Client {
     round: ClientRound,
     connection: ConnectionId,
     close: Option<Close>,
+    liar: Option<Liar>,
     end: Option<ClientEnd>,
 }
 
@@ -208,8 +256,15 @@ pub fn run(plan: Plan) -> Result<Report, SetupError> {
             version: setup.version,
             adapter: setup.adapter,
         };
-        let (round, effects) = ClientRound::join(&join, update, &mut entropy)
-            .expect("the plan's policy allows its task");
+        let corruption = plan
+            .faults
+            .corrupt
+            .iter()
+            .find(|(client, _)| *client == place);
+        let mut tap = Tap::new(&mut entropy);
+        let (round, effects) =
+            ClientRound::join(&join, update, &mut tap).expect("the plan's policy allows its task");
+        let liar = corruption.map(|(_, corruption)| Liar::new(*corruption, tap.taken()));
         let close = plan
             .faults
             .closes
@@ -219,6 +274,7 @@ pub fn run(plan: Plan) -> Result<Report, SetupError> {
             round,
             connection: ConnectionId(place as u64),
             close: close.map(|(_, close)| *close),
+            liar,
             end: None,
         });
         starts.push(effects);
@@ -267,6 +323,9 @@ const fn empty_report(ring: Ring) -> Report {
         sent: Vec::new(),
         states: Vec::new(),
         masked_sums: Vec::new(),
+        uploaded: BTreeMap::new(),
+        injected: BTreeMap::new(),
+        phase: PhaseName::Enroll,
         finished_at: Timestamp(0),
     }
 }

@@ -141,6 +141,7 @@ fn a_cohort_on_the_sparse_graph_loses_some_at_every_step_and_closes() {
                 break_permille: 20,
                 restart_permille: 10,
                 max_delay_ms: 300,
+                ..Faults::default()
             },
         );
         assert_exact(&report);

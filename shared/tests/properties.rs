@@ -46,6 +46,7 @@ fn faults(clients: usize) -> impl Strategy<Value = Faults> {
             break_permille,
             restart_permille,
             max_delay_ms,
+            ..Faults::default()
         },
     )
 }

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::{ClientEnd, Close, Report, Simulation, Step};
+use super::corrupt::Tap;
+use super::{Broken, Client, ClientEnd, Report, Simulation};
 use crate::ids::{ConnectionId, Timestamp};
-use crate::messages::{AggregatorMessage, ClientMessage};
+use crate::messages::AggregatorMessage;
 use crate::reject::{Reject, RejectCode};
 use crate::round::aggregator::{self, Change, Part};
 use crate::round::{ClientEffect, ClientEvent, Effect, Event, PhaseName, Round};
@@ -16,8 +17,9 @@ pub(super) enum Delivery {
         from: ConnectionId,
         bytes: Vec<u8>,
     },
+    /// From a client, or from a stranger.
     Upload {
-        client: usize,
+        client: Option<usize>,
         bytes: Vec<u8>,
     },
     ToClient {
@@ -42,6 +44,7 @@ impl Simulation {
             self.deliver(delivery);
         }
         self.report.finished_at = self.now;
+        self.report.phase = self.round.phase();
         self.report.abort = self.round.abort_reason();
         self.report.clients = self
             .clients
@@ -72,7 +75,9 @@ impl Simulation {
                 let answer = self
                     .aggregate(|round, now| round.handle_upload(&bytes, now))
                     .map_err(|reject| reject.code);
-                self.queue_after(self.now.0, Delivery::UploadAnswer { client, answer });
+                if let Some(client) = client {
+                    self.queue_after(self.now.0, Delivery::UploadAnswer { client, answer });
+                }
             }
             Delivery::ToClient { to, bytes } => {
                 let receiver = self
@@ -120,6 +125,8 @@ impl Simulation {
             Ok(effects) => effects,
             Err(reject) => {
                 assert!(self.round == before, "a refusal leaves the round unchanged");
+                let panics = self.plan.faults.broken == Some(Broken::Panics);
+                assert!(!panics, "the plan has it so");
                 self.report.rejects.push(reject.code);
                 return Err(reject);
             }
@@ -131,13 +138,25 @@ impl Simulation {
                     to.into_iter()
                         .for_each(|to| self.send_to_client(to, &message));
                 }
-                Effect::WakeAt(time) => self.queue_at(time.0, Delivery::Tick),
+                Effect::WakeAt(time) => self.wake_at(time),
                 Effect::Expand => self.expand()?,
                 Effect::Publish(outcome) => self.report.outcome = Some(outcome),
                 Effect::Aborted(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// A clock that may stall, or have stopped.
+    fn wake_at(&mut self, time: Timestamp) {
+        if self.plan.faults.broken == Some(Broken::Sleeps) {
+            return;
+        }
+        let late = match self.happens("stall", self.plan.faults.stall_permille) {
+            true => self.entropy.below(self.plan.faults.stall_ms + 1),
+            false => 0,
+        };
+        self.queue_at(time.0 + late, Delivery::Tick);
     }
 
     /// Expands the masks, in two parts. A round that was restarted before asks for it again.
@@ -147,7 +166,10 @@ impl Simulation {
         };
         let len = self.report.plain.first().map_or(0, Vec::len);
         let cut = self.entropy.below(len as u64 + 1) as usize;
-        let masks = [expansion.expand(0..cut), expansion.expand(cut..len)].concat();
+        let mut masks = [expansion.expand(0..cut), expansion.expand(cut..len)].concat();
+        if self.plan.faults.broken == Some(Broken::Masks) {
+            masks[0] = masks[0].wrapping_sub(1);
+        }
         self.aggregate(|round, now| round.handle(Event::Expanded(masks), now))
     }
 
@@ -169,12 +191,13 @@ impl Simulation {
                 None => drop(self.stored.remove(&part)),
             }
         }
-        if self.entropy.below(1000) < self.plan.faults.restart_permille {
+        if self.happens("restart", self.plan.faults.restart_permille) {
             let parts = self.stored.iter().map(|(part, bytes)| (*part, bytes));
             let restored = Round::from_parts(parts).expect("stored parts make a round");
-            // What is not stored is made anew.
-            let same = self.round.expansion().is_some() || restored == self.round;
-            assert!(same, "a restart changes nothing");
+            // What is not stored, of the masks and of how often they were looked for, is made anew.
+            let is_same = restored == self.round || self.round.phase() == PhaseName::Unmask;
+            assert!(is_same, "a restart changes nothing");
+            assert_eq!(restored.status(), self.round.status());
             self.round = restored;
         }
     }
@@ -186,7 +209,19 @@ impl Simulation {
         if let ClientEvent::Message(AggregatorMessage::Roster { roster, .. }) = &event {
             self.report.roster.resize(roster.len() / 96, usize::MAX);
         }
-        let effects = self.clients[client].round.handle(event, &mut self.entropy);
+        let Client { round, liar, .. } = &mut self.clients[client];
+        if let (ClientEvent::Message(message), Some(liar)) = (&event, liar.as_mut()) {
+            liar.hear(message);
+        }
+        let in_lobby = round.phase() == PhaseName::Enroll;
+        let mut tap = Tap::new(&mut self.entropy);
+        let effects = round.handle(event, &mut tap);
+        if let Some(liar) = liar
+            .as_mut()
+            .filter(|_| in_lobby && round.phase() == PhaseName::Enroll)
+        {
+            liar.renew(tap.taken());
+        }
         if let Some(index) = self.clients[client].round.index() {
             self.report.roster[usize::from(index)] = client;
         }
@@ -211,118 +246,5 @@ impl Simulation {
                 ClientEffect::Lobby { .. } | ClientEffect::Phase(_) => {}
             }
         }
-    }
-
-    fn send(&mut self, client: usize, bytes: Vec<u8>) {
-        let step = step_of(&bytes);
-        let close = self.clients[client].close;
-        if step.is_some() && close == step.map(Close::Before) {
-            return self.close(client);
-        }
-        self.report.sent.push((client, bytes.clone()));
-        let from = self.clients[client].connection;
-        if step.is_some_and(|step| step > Step::Join)
-            && self.happens(self.plan.faults.break_permille)
-        {
-            return self.break_connection(client);
-        }
-        if self.happens(self.plan.faults.duplicate_permille) {
-            let bytes = bytes.clone();
-            self.queue_in_order(from, true, Delivery::ToAggregator { from, bytes });
-        }
-        self.queue_in_order(from, true, Delivery::ToAggregator { from, bytes });
-        if step.is_some() && close == step.map(Close::After) {
-            self.close(client);
-        }
-    }
-
-    fn upload(&mut self, client: usize, bytes: Vec<u8>) {
-        let close = self.clients[client].close;
-        if close == Some(Close::Before(Step::Upload)) {
-            return self.close(client);
-        }
-        if close == Some(Close::MidUpload) {
-            let half = bytes[..bytes.len() / 2].to_vec();
-            self.report.sent.push((client, half.clone()));
-            self.queue_after(
-                self.now.0,
-                Delivery::Upload {
-                    client,
-                    bytes: half,
-                },
-            );
-            return self.close(client);
-        }
-        self.report.sent.push((client, bytes.clone()));
-        if self.happens(self.plan.faults.duplicate_permille) {
-            let bytes = bytes.clone();
-            self.queue_after(self.now.0, Delivery::Upload { client, bytes });
-        }
-        let arrives = self.queue_after(self.now.0, Delivery::Upload { client, bytes });
-        if close == Some(Close::After(Step::Upload)) {
-            self.clients[client].end = Some(ClientEnd::Closed);
-            let connection = self.clients[client].connection;
-            self.queue_at(arrives + 1, Delivery::Disconnected(connection));
-        }
-    }
-
-    fn close(&mut self, client: usize) {
-        self.clients[client].end = Some(ClientEnd::Closed);
-        self.hang_up(client);
-    }
-
-    fn hang_up(&mut self, client: usize) {
-        let from = self.clients[client].connection;
-        self.queue_in_order(from, true, Delivery::Disconnected(from));
-    }
-
-    /// What was to be sent is lost; the client comes back on a new connection.
-    fn break_connection(&mut self, client: usize) {
-        self.hang_up(client);
-        self.clients[client].connection = ConnectionId(self.next_connection);
-        self.next_connection += 1;
-        self.queue_after(self.now.0, Delivery::Reconnected { client });
-    }
-
-    fn send_to_client(&mut self, to: ConnectionId, message: &AggregatorMessage) {
-        let bytes = wire::encode(message);
-        if self.happens(self.plan.faults.duplicate_permille) {
-            let bytes = bytes.clone();
-            self.queue_in_order(to, false, Delivery::ToClient { to, bytes });
-        }
-        self.queue_in_order(to, false, Delivery::ToClient { to, bytes });
-    }
-
-    fn happens(&mut self, permille: u64) -> bool {
-        self.entropy.below(1000) < permille
-    }
-
-    fn queue_in_order(&mut self, link: ConnectionId, up: bool, delivery: Delivery) {
-        let delayed = self.now.0 + 1 + self.entropy.below(self.plan.faults.max_delay_ms + 1);
-        let before = self.last_on.get(&(link, up)).copied().unwrap_or(0);
-        let arrives = delayed.max(before);
-        self.queue_at(arrives, delivery);
-        self.last_on.insert((link, up), arrives);
-    }
-
-    fn queue_after(&mut self, earliest: u64, delivery: Delivery) -> u64 {
-        let arrives = earliest + 1 + self.entropy.below(self.plan.faults.max_delay_ms + 1);
-        self.queue_at(arrives, delivery);
-        arrives
-    }
-
-    fn queue_at(&mut self, time: u64, delivery: Delivery) {
-        self.sequence += 1;
-        self.queue.insert((time, self.sequence), delivery);
-    }
-}
-
-fn step_of(bytes: &[u8]) -> Option<Step> {
-    match wire::decode(bytes, limits::CLIENT_MESSAGE).ok()? {
-        ClientMessage::Join { .. } => Some(Step::Join),
-        ClientMessage::Share { .. } => Some(Step::Share),
-        ClientMessage::Ack { .. } => Some(Step::Ack),
-        ClientMessage::Open { .. } => Some(Step::Open),
-        ClientMessage::Resume { .. } | ClientMessage::Leave { .. } => None,
     }
 }
