@@ -12,11 +12,12 @@ use crate::progress::Step;
 use std::process::Command;
 
 /// What clippy looks at: a name, then cargo's arguments.
-const LINTS: [(&str, &[&str]); 6] = [
+const LINTS: [(&str, &[&str]); 7] = [
     (
         "shared and tools",
         &["-p", "choir-shared", "-p", "xtask", "--all-targets"],
     ),
+    ("fuzz targets", &["-p", "choir-fuzz", "--all-targets"]),
     (
         "shared, test features",
         &[

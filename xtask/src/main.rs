@@ -15,6 +15,7 @@ mod deploy;
 mod driver;
 mod evaluator;
 mod failure;
+mod fuzz;
 mod helper;
 mod kat;
 mod natives;
@@ -68,6 +69,10 @@ const HELP: &str = "cargo xtask <command>
                              two aggregators
   coverage [--json FILE] [--write]
                              how much of the field works here; --write renews docs/algorithms.md
+  fuzz                       every decoder and both round machines under libFuzzer
+    --seconds S --target NAME 300 for each target; all targets
+    --jobs N --keep          targets at once; minimise what was found into the corpus in the tree
+    --replay FILE            one target on one input
   attack reconstruction      what a plain update gives away of a text, and what sums do
     --data FILE|DIR          Banking77 in CHOIR_SHARED, else the sample data
     --json FILE --svg FILE   results and picture
@@ -91,6 +96,9 @@ const HELP: &str = "cargo xtask <command>
 ";
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::as_rustc() {
+        return code;
+    }
     match dispatch(Parser::from_env()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -128,6 +136,7 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
         "doors" => doors(&paths, &mut arguments),
         "coverage" => coverage(&paths, &mut arguments),
         "attack" => attack::run(&paths, &Files::read(&mut arguments)?),
+        "fuzz" => fuzz::Fuzzing::read(&mut arguments)?.run(&paths),
         "sim" => sim::Simulation::read(&mut arguments)?.run(&paths),
         "check" => {
             nothing_more(&mut arguments)?;

@@ -4,6 +4,7 @@
 //! seconds. wasm-bindgen needs no step: it is a library of this program, at the locked version.
 
 mod chromium;
+mod cxx;
 mod debian;
 mod model;
 mod npm;
@@ -11,6 +12,7 @@ mod vulkan;
 mod wasm_target;
 
 pub(crate) use chromium::find as find_chromium;
+pub(crate) use cxx::ensure as ensure_cxx;
 pub(crate) use model::{ModelFiles, ensure as ensure_model, files as model_files};
 pub(crate) use vulkan::driver as vulkan_driver;
 

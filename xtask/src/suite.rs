@@ -9,6 +9,7 @@ mod tokens;
 mod whole_path;
 
 use crate::failure::{Failure, Outcome};
+use crate::fuzz::Fuzzing;
 use crate::paths::Paths;
 use crate::progress::Step;
 use crate::{build, check, program, setup};
@@ -17,11 +18,12 @@ use std::process::Command;
 use std::time::Instant;
 
 /// cargo's tests: a name, then its arguments.
-const NATIVE: [(&str, &[&str]); 4] = [
+const NATIVE: [(&str, &[&str]); 5] = [
     (
         "shared",
         &["-p", "choir-shared", "--features", "test-util,observe"],
     ),
+    ("fuzz corpus", &["-p", "choir-fuzz"]),
     ("tools", &["-p", "xtask"]),
     (
         "edge worker's own",
@@ -37,6 +39,9 @@ const NATIVE: [(&str, &[&str]); 4] = [
         ],
     ),
 ];
+
+/// How long each fuzz target is searched here; `cargo xtask fuzz` does so at length.
+const FUZZ_SECONDS: u32 = 3;
 
 /// Node's tests: a name, a folder, and its test files.
 const NODE: [(&str, &str, &[&str]); 3] = [
@@ -83,6 +88,8 @@ pub(crate) fn run(paths: &Paths) -> Outcome<()> {
     for (name, arguments) in NATIVE {
         cargo_tests(paths, name, arguments, &mut counts);
     }
+    let searched = Fuzzing::for_seconds(FUZZ_SECONDS).run(paths);
+    counts.check("a short search from the fuzz corpus", searched);
     for (name, folder, arguments) in NODE {
         node_tests(paths, name, folder, arguments, &mut counts);
     }

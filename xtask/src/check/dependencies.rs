@@ -7,7 +7,13 @@ use std::fs;
 use std::path::Path;
 
 /// The crates of this project.
-const CRATES: [&str; 4] = ["shared", "wasm-client", "edge-aggregator", "xtask"];
+const CRATES: [&str; 5] = [
+    "shared",
+    "shared/fuzz",
+    "wasm-client",
+    "edge-aggregator",
+    "xtask",
+];
 
 /// Crates that only a macro's output names, and what in the sources makes it do so.
 const IN_MACROS: [(&str, &str); 1] = [("wasm-bindgen-futures", "pub async fn")];
