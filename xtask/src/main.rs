@@ -15,6 +15,7 @@ mod deploy;
 mod driver;
 mod evaluator;
 mod failure;
+mod faults;
 mod fuzz;
 mod helper;
 mod kat;
@@ -73,6 +74,9 @@ const HELP: &str = "cargo xtask <command>
     --seconds S --target NAME 300 for each target; all targets
     --jobs N --keep          targets at once; minimise what was found into the corpus in the tree
     --replay FILE            one target on one input
+  faults                     rounds under seeded schedules of losses, delays, restarts and lies
+    --schedules N --seed S   10000; one schedule in words
+    --json FILE --svg FILE   counts, abort rates, rounds of 100 and 1000 clients; their picture
   attack reconstruction      what a plain update gives away of a text, and what sums do
     --data FILE|DIR          Banking77 in CHOIR_SHARED, else the sample data
     --json FILE --svg FILE   results and picture
@@ -136,6 +140,7 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
         "doors" => doors(&paths, &mut arguments),
         "coverage" => coverage(&paths, &mut arguments),
         "attack" => attack::run(&paths, &Files::read(&mut arguments)?),
+        "faults" => faults::Faults::read(&mut arguments)?.run(&paths),
         "fuzz" => fuzz::Fuzzing::read(&mut arguments)?.run(&paths),
         "sim" => sim::Simulation::read(&mut arguments)?.run(&paths),
         "check" => {

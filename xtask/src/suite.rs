@@ -9,6 +9,7 @@ mod tokens;
 mod whole_path;
 
 use crate::failure::{Failure, Outcome};
+use crate::faults::Faults;
 use crate::fuzz::Fuzzing;
 use crate::paths::Paths;
 use crate::progress::Step;
@@ -39,6 +40,9 @@ const NATIVE: [(&str, &[&str]); 5] = [
         ],
     ),
 ];
+
+/// How many schedules of faults are run here; `cargo xtask faults` runs many more.
+const SCHEDULES: u64 = 300;
 
 /// How long each fuzz target is searched here; `cargo xtask fuzz` does so at length.
 const FUZZ_SECONDS: u32 = 3;
@@ -90,6 +94,8 @@ pub(crate) fn run(paths: &Paths) -> Outcome<()> {
     }
     let searched = Fuzzing::for_seconds(FUZZ_SECONDS).run(paths);
     counts.check("a short search from the fuzz corpus", searched);
+    let survived = Faults::short(SCHEDULES).run(paths);
+    counts.check("rounds under schedules of faults", survived);
     for (name, folder, arguments) in NODE {
         node_tests(paths, name, folder, arguments, &mut counts);
     }

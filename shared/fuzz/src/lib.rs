@@ -9,6 +9,7 @@
 pub mod batch_events;
 pub mod client_events;
 pub mod decoders;
+pub mod faults;
 pub mod pieces;
 pub mod round_events;
 mod scene;
