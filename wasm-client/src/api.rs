@@ -23,6 +23,8 @@ mod known_answers;
 mod measure;
 #[cfg(feature = "protocol")]
 mod participation;
+#[cfg(feature = "rehearsal")]
+mod rehearsal;
 #[cfg(feature = "protocol")]
 mod report;
 #[cfg(feature = "protocol")]
@@ -41,6 +43,8 @@ pub use known_answers::{known_answers, round_parameters};
 pub use measure::measure_product;
 #[cfg(feature = "protocol")]
 pub use participation::Participation;
+#[cfg(feature = "rehearsal")]
+pub use rehearsal::{AggregatorRehearsal, ClientRehearsal, add_mask, words_start};
 #[cfg(feature = "protocol")]
 pub use report::Report;
 #[cfg(feature = "protocol")]

@@ -20,6 +20,8 @@ pub mod metrics;
 pub mod model;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(feature = "rehearsal")]
+pub mod rehearsal;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod train;

@@ -35,6 +35,12 @@ impl From<serde_wasm_bindgen::Error> for ApiError {
 }
 
 /// A typed value for JavaScript; what is absent is `null`.
+#[cfg(any(
+    feature = "protocol",
+    feature = "wgsl",
+    feature = "cpu",
+    feature = "burn"
+))]
 pub(super) fn to_js<T: Serialize>(value: &T) -> Result<JsValue, ApiError> {
     let serializer = serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true);
     Ok(value.serialize(&serializer)?)
