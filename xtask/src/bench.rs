@@ -5,6 +5,7 @@
 //! what an idle machine could give. Wall times stand beside it.
 
 mod live;
+mod secure_sum;
 
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
@@ -67,10 +68,14 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
         return live::run(paths, &options);
     }
     let files = Files::read(arguments)?;
+    if files.words() == ["secure-sum"] {
+        return secure_sum::run(paths, &files);
+    }
     let workload = files.get("workload").unwrap_or_else(|| "encoder".into());
     if files.words() != ["train"] || workload.as_os_str() != "encoder" {
         return Err(Failure::Usage(
-            "the benches there are: `train --workload encoder`, `secure-sum --live`".to_owned(),
+            "the benches there are: `train --workload encoder`, `secure-sum` and `secure-sum --live`"
+                .to_owned(),
         ));
     }
     setup::run(paths)?;

@@ -36,6 +36,12 @@ pub(crate) const PROTOCOL_OBSERVE: Module = Module {
     features: "protocol,observe",
     optimise: "-Oz",
 };
+/// Either side of a round played again, for a bench and for tests of masks.
+pub(crate) const REHEARSAL: Module = Module {
+    name: "rehearsal",
+    features: "rehearsal",
+    optimise: "-Oz",
+};
 /// Training on WebGPU.
 pub(crate) const WGSL: Module = Module {
     name: "wgsl",
@@ -59,8 +65,18 @@ pub(crate) fn run(paths: &Paths, observe: bool) -> Outcome<()> {
     }
     if observe {
         wasm::build(paths, PROTOCOL_OBSERVE)?;
+        wasm::build(paths, REHEARSAL)?;
     }
     worker::build(paths)?;
     site::build(paths, observe)?;
     sdk::build(paths)
+}
+
+/// Builds the module that plays either side of a round again; yields its folder.
+///
+/// # Errors
+/// The first program that failed.
+pub(crate) fn rehearsal(paths: &Paths) -> Outcome<std::path::PathBuf> {
+    wasm::build(paths, REHEARSAL)?;
+    Ok(paths.wasm(REHEARSAL.name))
 }

@@ -97,6 +97,9 @@ const HELP: &str = "cargo xtask <command>
     --clients N --rounds R   100 and 5 for each mean life
     --means LIST             15,30,60,120 seconds from JOIN on
     --coordinates D --ring B 100000 and 24 bits
+  bench secure-sum [--json FILE] [--clients N]
+                             what a round costs client and aggregator, natively, in Chromium, Node
+                             and workerd, beside flwr's SecAgg+ (which it gets from PyPI)
 ";
 
 fn main() -> ExitCode {
