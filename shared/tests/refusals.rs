@@ -382,21 +382,3 @@ fn a_replayed_or_forged_resumption_is_refused() {
     // ROSTER came again; the answer is the same to the byte.
     assert_eq!(table.answers(), pending[..1]);
 }
-
-#[test]
-fn every_code_has_its_own_number_and_name() {
-    let mut numbers: Vec<u16> = RejectCode::ALL.iter().map(|code| code.code()).collect();
-    let mut names: Vec<&str> = RejectCode::ALL.iter().map(|code| code.as_str()).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(
-        (numbers.len(), names.len()),
-        (RejectCode::ALL.len(), RejectCode::ALL.len())
-    );
-    for code in RejectCode::ALL {
-        let json = serde_json::to_string(code).expect("JSON");
-        assert_eq!(json, format!("\"{}\"", code.as_str()));
-    }
-}

@@ -293,3 +293,21 @@ fn the_largest_messages_fit_their_limits() {
     };
     assert!(wire::encode(&upload).len() <= limits::upload(400_000));
 }
+
+#[test]
+fn every_code_has_its_own_number_and_name() {
+    let mut numbers: Vec<u16> = RejectCode::ALL.iter().map(|code| code.code()).collect();
+    let mut names: Vec<&str> = RejectCode::ALL.iter().map(|code| code.as_str()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(
+        (numbers.len(), names.len()),
+        (RejectCode::ALL.len(), RejectCode::ALL.len())
+    );
+    for code in RejectCode::ALL {
+        let json = serde_json::to_string(code).expect("JSON");
+        assert_eq!(json, format!("\"{}\"", code.as_str()));
+    }
+}
