@@ -15,17 +15,17 @@ import { COMPATIBILITY_DATE } from "./miniflare.mjs";
 const WARM = 1;
 const [wasm, folder, repetitions] = process.argv.slice(2);
 const file = (name) => readFileSync(join(folder, name));
+// The folder holds one module, as wasm-bindgen writes it for the web.
+const module = readdirSync(wasm)
+  .find((name) => name.endsWith("_bg.wasm"))
+  .replace("_bg.wasm", "");
 const worker = fileURLToPath(new URL("rehearsal_worker.mjs", import.meta.url));
 
 const miniflare = new Miniflare({
   modules: [
     { type: "ESModule", path: "rehearsal_worker.mjs", contents: readFileSync(worker, "utf8") },
-    { type: "ESModule", path: "choir_wasm_client.js", contents: readFileSync(join(wasm, "choir_wasm_client.js"), "utf8") },
-    {
-      type: "CompiledWasm",
-      path: "choir_wasm_client_bg.wasm",
-      contents: readFileSync(join(wasm, "choir_wasm_client_bg.wasm")),
-    },
+    { type: "ESModule", path: "rehearsed.js", contents: readFileSync(join(wasm, `${module}.js`), "utf8") },
+    { type: "CompiledWasm", path: "rehearsed_bg.wasm", contents: readFileSync(join(wasm, `${module}_bg.wasm`)) },
   ],
   compatibilityDate: COMPATIBILITY_DATE,
   cf: false,

@@ -1,7 +1,7 @@
 // Plays the aggregator's side of a round, one request for each step. Uploads come as they do to a
 // round's object: read outside of the module's memory, hashed by the runtime.
-import wasm from "./choir_wasm_client_bg.wasm";
-import { AggregatorRehearsal, initSync, wordsStart } from "./choir_wasm_client.js";
+import wasm from "./rehearsed_bg.wasm";
+import { AggregatorRehearsal, initSync, wordsStart } from "./rehearsed.js";
 
 initSync({ module: wasm });
 let play;
