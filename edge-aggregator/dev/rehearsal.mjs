@@ -7,6 +7,7 @@
 // One line of JSON on stdout: for each repetition the milliseconds by phase, after one that warms
 // the engine up.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Miniflare } from "miniflare";
@@ -36,12 +37,17 @@ try {
   const workerd = childrenOf(process.pid).find((pid) => commandOf(pid).includes("workerd"));
   if (!workerd) throw new Error("workerd's process is not to be found under /proc");
 
-  const post = async (path, body) => {
-    const answer = await fetch(new URL(path, url), { method: "POST", body });
-    const text = await answer.text();
-    if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${text}`);
-    return text;
-  };
+  // A connection of its own for each: a kept one may be closed by either side between two steps.
+  const post = (path, body) =>
+    new Promise((resolve, reject) => {
+      const call = request(new URL(path, url), { method: "POST", agent: false }, async (response) => {
+        const text = (await response.toArray()).join("");
+        if (response.statusCode === 200) resolve(text);
+        else reject(new Error(`${path}: ${response.statusCode} ${text}`));
+      });
+      call.on("error", reject);
+      call.end(body);
+    });
   const timed = async (step) => {
     const before = cpuMs(workerd);
     const result = await step();

@@ -1,14 +1,14 @@
 // Plays the aggregator's side of a round, one request for each step. Uploads come as they do to a
 // round's object: read outside of the module's memory, hashed by the runtime.
 import wasm from "./rehearsed_bg.wasm";
-import { AggregatorRehearsal, initSync, wordsStart } from "./rehearsed.js";
+import { AggregatorRehearsal, initSync } from "./rehearsed.js";
 
 initSync({ module: wasm });
 let play;
 
 async function take(request) {
   const body = new Uint8Array(await request.arrayBuffer());
-  const words = body.subarray(wordsStart(body));
+  const words = body.subarray(body.length - play.packedBytes());
   play.take(body, new Uint8Array(await crypto.subtle.digest("SHA-256", words)));
 }
 

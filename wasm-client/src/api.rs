@@ -44,7 +44,7 @@ pub use measure::measure_product;
 #[cfg(feature = "protocol")]
 pub use participation::Participation;
 #[cfg(feature = "rehearsal")]
-pub use rehearsal::{AggregatorRehearsal, ClientRehearsal, add_mask, words_start};
+pub use rehearsal::{AggregatorRehearsal, ClientRehearsal, add_mask};
 #[cfg(feature = "protocol")]
 pub use report::Report;
 #[cfg(feature = "protocol")]

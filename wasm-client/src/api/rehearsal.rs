@@ -2,7 +2,6 @@
 //! another implementation. Not in any module that is served.
 
 use choir_shared::ids::Digest;
-use choir_shared::messages::Upload;
 use choir_shared::secure_sum::{self, MaskKey, Ring, Sign};
 use choir_shared::wire;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -38,13 +37,6 @@ pub fn add_mask(
         first as usize,
     );
     Ok(())
-}
-
-/// Where the words of an upload's body start.
-#[wasm_bindgen(js_name = wordsStart)]
-pub fn words_start(body: &[u8]) -> Result<u32, ApiError> {
-    let upload: Upload<'_> = decode(body)?;
-    Ok((body.len() - upload.words.len()) as u32)
 }
 
 /// A client's side.
@@ -97,6 +89,12 @@ impl AggregatorRehearsal {
     pub fn new(scene: &[u8]) -> Result<Self, ApiError> {
         let scene: Scene = decode(scene)?;
         Ok(Self(AggregatorPlay::open(scene.setup())?))
+    }
+
+    /// Bytes of a packed vector, with which an upload's body ends.
+    #[wasm_bindgen(js_name = packedBytes)]
+    pub fn packed_bytes(&self) -> u32 {
+        self.0.packed_bytes() as u32
     }
 
     /// Lets it hear a list of what was said.

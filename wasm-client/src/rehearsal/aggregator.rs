@@ -91,6 +91,13 @@ impl AggregatorPlay {
         Ok(())
     }
 
+    /// Bytes of a packed vector, with which an upload's body ends.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        let ring = self.round.setup().task.ring();
+        ring.packed_len(self.round.coordinates())
+    }
+
     /// Whether masks are to be expanded now.
     #[must_use]
     pub const fn expands(&self) -> bool {

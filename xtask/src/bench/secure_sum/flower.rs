@@ -11,6 +11,8 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// Its server takes half a minute and more, so once; each of its clients is a repetition.
+const REPETITIONS: u32 = 1;
 const VERSION: &str = "flwr==1.42.0";
 /// What its secure aggregation needs of its requirements, in the versions that it asks for. The
 /// rest is for its servers.
@@ -93,17 +95,12 @@ impl Flower {
         let coordinates = u32::from(size.thousands) * 1000;
         // An odd number, as it wants it.
         let shares = u32::from(size.masks()) | 1;
-        let repetitions = if size.clients > 100 || size.thousands > 100 {
-            1
-        } else {
-            3
-        };
         for number in [
             u32::from(size.clients),
             coordinates,
             u32::from(size.permille),
             shares,
-            repetitions,
+            REPETITIONS,
         ] {
             script.arg(number.to_string());
         }

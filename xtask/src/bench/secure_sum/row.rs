@@ -305,6 +305,7 @@ impl Row {
             json!({
                 "engine": engine["engine"],
                 "ms": times.json(),
+                "first_ms": engine["first_ms"],
                 "freeze_ms": freeze("freeze_ms"),
                 "freeze_with_skellam_noise_ms": freeze("freeze_noise_ms"),
             })
