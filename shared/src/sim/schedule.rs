@@ -72,7 +72,12 @@ pub fn draw(seed: u64, old_messages: &[Vec<u8>]) -> Schedule {
 #[must_use]
 pub fn full_round(seed: u64, clients: u16, loss_permille: u64) -> Schedule {
     let mut dice = InsecureSeededEntropy::new(seed ^ 0xF011);
-    let task = head_task(clients, clients / 2, 2);
+    let mut task = head_task(clients, clients / 2, 2);
+    task.quantiser = Quantiser {
+        levels: 16_383,
+        weight_max: 16,
+        ..task.quantiser
+    };
     let faults = Faults {
         closes: losses(clients, loss_permille, &mut dice),
         duplicate_permille: 2,
