@@ -8,6 +8,7 @@
 use choir_shared::ids::{Digest, RoundId, TaskId, Version};
 use choir_shared::policy::Policy;
 use choir_shared::round::{JoinError, JoinSetup, RoundSetup, SetupError};
+use choir_shared::secure_sum::Parameters;
 use choir_shared::sim;
 use choir_shared::task::{Dp, Quantiser, TaskConfig};
 use choir_shared::update::UpdateError;
@@ -32,11 +33,7 @@ const QUANTISER: Quantiser = Quantiser {
     weight_max: 1,
 };
 /// Standard deviation of the noise over the clip norm, where there is noise.
-const NOISE: Dp = Dp {
-    noise_multiplier: 1.0,
-    clip: 1.0,
-    honest: 1,
-};
+const NOISE_MULTIPLIER: f32 = 1.0;
 
 /// What is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,19 +81,25 @@ impl Scene {
     /// Its task: default parameters, a tenth corrupt and three tenths lost.
     #[must_use]
     pub fn task(&self) -> TaskConfig {
+        let task = sim::head_task(self.clients, self.clients, FEATURES);
+        let cohort = &task.cohort;
+        let guaranteed =
+            Parameters::new(self.clients, cohort.corrupt_permille, cohort.drop_permille)
+                .map_or(0, |parameters| parameters.honest(cohort.corrupt_permille));
+        let dp = if self.noise {
+            Dp {
+                noise_multiplier: NOISE_MULTIPLIER,
+                clip: 1.0,
+                honest: guaranteed,
+            }
+        } else {
+            task.dp
+        };
         TaskConfig {
             labels: (0..self.thousands).map(|label| label.to_string()).collect(),
             quantiser: QUANTISER,
-            dp: if self.noise {
-                NOISE
-            } else {
-                Dp {
-                    noise_multiplier: 0.0,
-                    clip: 0.0,
-                    honest: 0,
-                }
-            },
-            ..sim::head_task(self.clients, self.clients, FEATURES)
+            dp,
+            ..task
         }
     }
 
