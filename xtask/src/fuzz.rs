@@ -25,6 +25,8 @@ use std::thread;
 #[derive(Debug)]
 pub(crate) struct Fuzzing {
     seconds: u32,
+    /// Of the engine's random choices; 0: another one each time.
+    seed: u32,
     jobs: usize,
     targets: Vec<String>,
     replay: Option<PathBuf>,
@@ -38,9 +40,11 @@ impl Fuzzing {
     /// `Usage` for an option that there is not.
     pub(crate) fn read(arguments: &mut Parser) -> Outcome<Self> {
         let mut fuzzing = Self::for_seconds(300);
+        fuzzing.seed = 0;
         while let Some(argument) = arguments.next().map_err(usage)? {
             match argument {
                 Arg::Long("seconds") => fuzzing.seconds = number(arguments)?,
+                Arg::Long("seed") => fuzzing.seed = number(arguments)?,
                 Arg::Long("jobs") => fuzzing.jobs = number(arguments)? as usize,
                 Arg::Long("target") => {
                     let name = arguments.value().map_err(usage)?;
@@ -56,10 +60,11 @@ impl Fuzzing {
         Ok(fuzzing)
     }
 
-    /// Every target, for so many seconds each.
+    /// Every target, for so many seconds each, with the same choices each time.
     pub(crate) fn for_seconds(seconds: u32) -> Self {
         Self {
             seconds,
+            seed: 1,
             jobs: thread::available_parallelism().map_or(1, NonZero::get),
             targets: Vec::new(),
             replay: None,
@@ -121,7 +126,7 @@ impl Fuzzing {
         let work = || {
             while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
                 step.detail(target.as_str());
-                let searched = engine.search(target, self.seconds);
+                let searched = engine.search(target, self.seconds, self.seed);
                 if let Ok(mut found) = found.lock() {
                     found.push(searched);
                 }

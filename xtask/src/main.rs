@@ -72,6 +72,7 @@ const HELP: &str = "cargo xtask <command>
                              how much of the field works here; --write renews docs/algorithms.md
   fuzz                       every decoder and both round machines under libFuzzer
     --seconds S --target NAME 300 for each target; all targets
+    --seed N                 of the search; another one each time
     --jobs N --keep          targets at once; minimise what was found into the corpus in the tree
     --replay FILE            one target on one input
   faults                     rounds under seeded schedules of losses, delays, restarts and lies

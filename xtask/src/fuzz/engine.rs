@@ -93,7 +93,7 @@ impl Engine {
     /// # Errors
     /// `Missing` or `File` where it cannot be started; an input that breaks the target is no error
     /// here.
-    pub(super) fn search(&self, target: &str, seconds: u32) -> Outcome<Searched> {
+    pub(super) fn search(&self, target: &str, seconds: u32, seed: u32) -> Outcome<Searched> {
         let found = self.found.join(target);
         fs::create_dir_all(&found).at(&found)?;
         let before = listing(&self.crashes)?;
@@ -106,6 +106,7 @@ impl Engine {
                 .env("CHOIR_FUZZ_SEEDS", &found)
                 .args([&found, &self.corpus.join(target)])
                 .arg(format!("-max_total_time={seconds}"))
+                .arg(format!("-seed={seed}"))
                 .arg(artifacts)
                 .args(["-print_final_stats=1", "-timeout=30", "-rss_limit_mb=2048"])
         })?;
