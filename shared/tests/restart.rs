@@ -236,6 +236,10 @@ fn parts_that_are_no_round_are_refused() {
         Some(StateError::Part),
         "it is said to have shared"
     );
+    let another_list = refusal(&|parts| {
+        parts.insert(Part::Shared(2), parts[&Part::Shared(3)].clone());
+    });
+    assert_eq!(another_list, Some(StateError::Part), "it chose itself");
     let no_sum = refusal(&|parts| drop(parts.remove(&Part::Sum)));
     assert_eq!(no_sum, Some(StateError::Sum));
     for left in [3, 4] {

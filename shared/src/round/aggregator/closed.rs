@@ -55,6 +55,11 @@ impl Closed {
         (Phase::Closed(phase), effects)
     }
 
+    /// Whether the stored receipt counts the clients that there are.
+    pub(super) fn fits(&self, clients: u16) -> bool {
+        self.receipt.clients == clients && self.receipt.survivors == self.survivors.count()
+    }
+
     pub(super) const fn done_message(&self) -> AggregatorMessage {
         AggregatorMessage::Done {
             receipt: self.receipt,

@@ -55,6 +55,20 @@ impl Sharing {
         self.0.get(usize::from(index))?.as_ref()
     }
 
+    /// Whether everybody chose other clients, `neighbours` of them, in ascending order, and the boxes
+    /// are theirs or forgotten.
+    pub(super) fn is_sound(&self, clients: u16, neighbours: u16) -> bool {
+        let is_sound = |(owner, shared): (u16, &Shared)| {
+            let (list, boxes) = (&shared.out_list, shared.boxes.len());
+            list.len() == usize::from(neighbours)
+                && list.windows(2).all(|pair| pair[0] < pair[1])
+                && list.iter().all(|&other| other < clients && other != owner)
+                && (boxes == 0 || boxes == list.len() * BOX_BYTES)
+        };
+        let all = (0..clients).filter_map(|owner| Some((owner, self.of(owner)?)));
+        all.into_iter().all(is_sound)
+    }
+
     pub(super) fn sharers(&self, clients: u16) -> Bitmap {
         Bitmap::from_fn(clients, |index| self.of(index).is_some())
     }

@@ -194,7 +194,7 @@ impl Stored {
         let mut phase = self.phase.ok_or(StateError::Part)?;
         if let Some(members) = phase.members_mut() {
             members.restore(self.roster.ok_or(StateError::Part)?)?;
-            let clients = members.count();
+            let (clients, neighbours) = (members.count(), members.parameters.neighbours);
             let outside = |index: &u16| *index >= clients;
             let of_shared = self.shared.iter().map(|(index, _)| index);
             let of_acks = self.acks.iter().map(|(index, _)| index);
@@ -203,7 +203,7 @@ impl Stored {
                 return Err(StateError::Part);
             }
             phase.restore_lists(clients, self.shared, self.acks, self.opened);
-            if !phase.fits(clients) {
+            if !phase.fits(clients, neighbours) {
                 return Err(StateError::Part);
             }
         }
@@ -275,20 +275,24 @@ impl Phase {
         }
     }
 
-    /// Whether the stored sets are of so many clients, the later within the earlier, and everybody
-    /// who is said to have shared has.
-    fn fits(&self, clients: u16) -> bool {
+    /// Whether the stored lists and sets are of so many clients, the later sets within the earlier,
+    /// and everybody who is said to have shared has.
+    fn fits(&self, clients: u16, neighbours: u16) -> bool {
+        let sharing = self.sharing();
+        let is_sound = sharing.is_none_or(|sharing| sharing.is_sound(clients, neighbours));
         let (sharers, survivors) = match self {
             Self::Collect(phase) => (&phase.sharers, &phase.uploaded),
             Self::Confirm(phase) => (&phase.sharers, &phase.survivors),
             Self::Unmask(phase) => (&phase.sharers, &phase.survivors),
+            Self::Closed(phase) if !phase.fits(clients) => return false,
             Self::Closed(phase) => (&phase.survivors, &phase.survivors),
-            Self::Enroll(_) | Self::ShareKeys(_) | Self::Aborted(_) => return true,
+            Self::Enroll(_) | Self::ShareKeys(_) | Self::Aborted(_) => return is_sound,
         };
         let is_set =
             |set: &Bitmap| Bitmap::from_bytes(clients, set.as_bytes()).as_ref() == Some(set);
-        let shared = self.sharing().map(|sharing| sharing.sharers(clients));
-        is_set(sharers)
+        let shared = sharing.map(|sharing| sharing.sharers(clients));
+        is_sound
+            && is_set(sharers)
             && is_set(survivors)
             && survivors.is_subset(sharers)
             && shared.is_none_or(|shared| sharers.is_subset(&shared))
