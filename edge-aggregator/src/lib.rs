@@ -25,7 +25,9 @@
 //! | [`limits`] | every limit with its arithmetic |
 
 pub mod auth;
+pub mod clock;
 pub mod config;
+pub mod ending;
 pub mod error;
 #[expect(missing_docs, reason = "methods that the object macro writes")]
 pub mod helper_object;

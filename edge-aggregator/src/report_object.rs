@@ -13,8 +13,9 @@ use choir_shared::reject::RejectCode;
 use choir_shared::round::RoundSetup;
 use choir_shared::two_aggregators::{Leader, LeaderEffect, Report};
 use choir_shared::wire;
-use worker::{Date, DurableObject, Env, Method, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Method, Request, Response, State, durable_object};
 
+use crate::clock::{now, set_alarm};
 use crate::error::EdgeError;
 use crate::in_flight::Held;
 use crate::internal::{self, Opening, Stopping};
@@ -138,9 +139,9 @@ impl ReportObject {
         let effects = self.take(&bytes)?;
         for effect in effects {
             match effect {
-                LeaderEffect::WakeAt(at) => self.set_alarm(at).await?,
+                LeaderEffect::WakeAt(at) => set_alarm(&self.state, at).await?,
                 // The alarm asks, so that nobody who reports waits for the helper.
-                LeaderEffect::Ask => self.set_alarm(now()).await?,
+                LeaderEffect::Ask => set_alarm(&self.state, now()).await?,
                 LeaderEffect::Keep(..) => {}
             }
         }
@@ -230,7 +231,7 @@ impl ReportObject {
         })?;
         match due {
             Due::Nothing => Ok(()),
-            Due::Later(at) => self.set_alarm(at).await,
+            Due::Later(at) => set_alarm(&self.state, at).await,
             Due::Asking => self.ask().await,
             Due::Closing => self.close().await,
             Due::Forgetting => {
@@ -250,7 +251,7 @@ impl ReportObject {
             self.close().await?;
         }
         self.read(|live| match live.stage {
-            Stage::Closing(ref ending) if ending.receipt.is_some() => Stopping::Closing,
+            Stage::Closing(ref ending) if ending.has_sum() => Stopping::Closing,
             _ => Stopping::Over,
         })
     }
@@ -291,25 +292,11 @@ impl ReportObject {
         changed
     }
 
-    async fn set_alarm(&self, at: Timestamp) -> Result<(), EdgeError> {
-        let date = js_sys::Date::new(&(at.0 as f64).into());
-        Ok(self
-            .state
-            .storage()
-            .set_alarm(worker::ScheduledTime::new(date))
-            .await?)
-    }
-
     async fn retry(&self, failures: u16) -> Result<(), EdgeError> {
-        self.set_alarm(now().after(closing_retry_ms(failures)))
-            .await
+        set_alarm(&self.state, now().after(closing_retry_ms(failures))).await
     }
 
     fn store(&self) -> Store {
         Store::of(&self.state)
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp(Date::now().as_millis())
 }

@@ -14,10 +14,11 @@ use choir_shared::ids::{RoundId, TaskId, Timestamp};
 use choir_shared::reject::Reject;
 use choir_shared::round::{Effect, Event, Round, RoundSetup};
 use worker::{
-    Date, DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage,
+    DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage,
     durable_object,
 };
 
+use crate::clock::{now, set_alarm};
 use crate::error::EdgeError;
 use crate::internal::{self, Opening, Stopping};
 use crate::store::Store;
@@ -270,7 +271,7 @@ impl RoundObject {
                 self.happen(0, |round, now| round.handle(Event::Tick, now))
                     .await
             }
-            Due::Later(at) => self.set_alarm(at).await,
+            Due::Later(at) => set_alarm(&self.state, at).await,
             Due::Expanding => self.expand().await,
             Due::Closing => self.close().await,
             Due::Forgetting => {
@@ -290,7 +291,7 @@ impl RoundObject {
                 .await?;
         }
         self.read(|live| match live.stage {
-            Stage::Closing(ref ending) if ending.is_published() => Stopping::Closing,
+            Stage::Closing(ref ending) if ending.has_sum() => Stopping::Closing,
             _ => Stopping::Over,
         })
     }
@@ -298,8 +299,4 @@ impl RoundObject {
     fn store(&self) -> Store {
         Store::of(&self.state)
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp(Date::now().as_millis())
 }

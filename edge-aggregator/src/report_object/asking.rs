@@ -8,9 +8,10 @@ use choir_shared::two_aggregators::{BatchRefusal, Leader, LeaderFault};
 use worker::js_sys::Uint8Array;
 use worker::{Env, Fetch, Headers, Method, Request, RequestInit};
 
+use super::ReportObject;
 use super::live::{self, Stage};
-use super::{ReportObject, now};
 use crate::auth::HELPER_TOKEN;
+use crate::clock::{now, set_alarm};
 use crate::error::EdgeError;
 use crate::limits::{CLOSING_FAILURES, closing_retry_ms};
 
@@ -46,7 +47,7 @@ impl ReportObject {
     /// Puts the end in the place of the open round.
     pub(super) async fn end(&self, outcome: Result<Outcome, AbortReason>) -> Result<(), EdgeError> {
         self.change(|live, store| live.end(store, &outcome, now()))?;
-        self.set_alarm(now().after(closing_retry_ms(0))).await
+        set_alarm(&self.state, now().after(closing_retry_ms(0))).await
     }
 
     /// What the helper's answer makes of the batch; an error where there is none yet.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use choir_shared::control::RoundStatus;
-use choir_shared::ids::{Digest, ReportId, Timestamp};
-use choir_shared::messages::{AbortReason, Receipt};
+use choir_shared::ids::{ReportId, Timestamp};
+use choir_shared::messages::AbortReason;
 use choir_shared::reject::RejectCode;
 use choir_shared::report::RoundFigures;
 use choir_shared::round::{Outcome, PhaseName};
@@ -13,6 +13,7 @@ use choir_shared::two_aggregators::{Leader, Received};
 use choir_shared::wire::{self, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::ending::{self, Ending, SMALL_MAX_BYTES, decode, fault};
 use crate::error::EdgeError;
 use crate::store::Store;
 
@@ -22,15 +23,6 @@ const OPEN: &str = "open";
 const SEALED: &str = "sealed ";
 /// Before the identifier of each report: its masked vector.
 const VECTOR: &str = "vector ";
-/// What is still to be done for a round that is over.
-const CLOSING: &str = "closing";
-/// Its sum.
-const SUM: &str = "sum";
-/// Its mean, each value as the bits of an f32.
-const MEAN: &str = "mean";
-/// How it ended.
-const ENDED: &str = "ended";
-
 /// A round.
 pub(super) struct Live {
     pub(super) bytes_up: u64,
@@ -45,36 +37,7 @@ pub(super) struct Live {
 }
 
 /// How far it has come, seen from storage.
-pub(super) enum Stage {
-    /// It takes reports, or asks.
-    Open(Box<Leader>),
-    /// It is over; something is still to be done.
-    Closing(Box<Ending>),
-    /// All is done.
-    Ended(Box<Ended>),
-}
-
-/// What is still to be done for a round that is over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Ending {
-    pub(super) status: RoundStatus,
-    /// The object of the version that it started from.
-    pub(super) adapter: Digest,
-    /// Where there is a sum.
-    pub(super) receipt: Option<Receipt>,
-    pub(super) figures: RoundFigures,
-    pub(super) at: Timestamp,
-    /// How often the next version could not be made or not be stored.
-    pub(super) failures: u16,
-}
-
-/// How a round ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Ended {
-    pub(super) status: RoundStatus,
-    /// Then this is forgotten too.
-    pub(super) until: Timestamp,
-}
+pub(super) type Stage = ending::Stage<Leader>;
 
 #[derive(Serialize, Deserialize)]
 struct Open<'a> {
@@ -85,15 +48,6 @@ struct Open<'a> {
     failures: u16,
     #[serde(borrow, with = "serde_bytes")]
     leader: &'a [u8],
-}
-
-impl Ending {
-    /// The sum comes to nothing.
-    pub(super) const fn give_up(&mut self, reason: AbortReason) {
-        self.receipt = None;
-        self.status.phase = PhaseName::Aborted;
-        self.status.abort_reason = Some(reason);
-    }
 }
 
 impl Live {
@@ -121,22 +75,18 @@ impl Live {
         if !store.exists()? {
             return Ok(None);
         }
-        if let Some(bytes) = store.value(ENDED)? {
-            let ended = wire::decode(&bytes, SMALL).map_err(fault)?;
-            return Ok(Some(Self::after(Stage::Ended(Box::new(ended)))));
-        }
-        if let Some(bytes) = store.value(CLOSING)? {
-            let ending = wire::decode(&bytes, SMALL).map_err(fault)?;
-            return Ok(Some(Self::after(Stage::Closing(Box::new(ending)))));
+        if let Some(over) = Stage::over(store)? {
+            return Ok(Some(Self::after(over)));
         }
         let Some(bytes) = store.value(OPEN)? else {
             return Ok(None);
         };
-        let open: Open<'_> = wire::decode(&bytes, limits::ROUND_PART + SMALL).map_err(fault)?;
+        let open: Open<'_> =
+            wire::decode(&bytes, limits::ROUND_PART + SMALL_MAX_BYTES).map_err(fault)?;
         let mut reports = BTreeMap::new();
         for (name, bytes) in store.values(SEALED)? {
             let id: ReportId = name[SEALED.len()..].parse().map_err(fault)?;
-            let received: Received = wire::decode(&bytes, SMALL).map_err(fault)?;
+            let received: Received = decode(&bytes)?;
             reports.insert(id, received);
         }
         let leader = Leader::from_parts(open.leader, reports).map_err(fault)?;
@@ -191,63 +141,25 @@ impl Live {
         let Stage::Open(leader) = &self.stage else {
             return Ok(());
         };
-        let mut ending = Ending {
-            status: leader.status(),
-            adapter: leader.setup().adapter,
-            receipt: outcome.as_ref().ok().map(|outcome| outcome.receipt),
-            figures: self.figures(leader, now),
-            at: now,
-            failures: 0,
-        };
-        match outcome {
-            Ok(_) => ending.status.phase = PhaseName::Closed,
-            Err(reason) => ending.give_up(*reason),
-        }
-        store.atomically(|| {
-            store.keep_only(&[])?;
-            if let Ok(outcome) = outcome {
-                let mean: Vec<u32> = outcome.mean.iter().map(|value| value.to_bits()).collect();
-                store.put_words(SUM, &outcome.sum)?;
-                store.put_words(MEAN, &mean)?;
-            }
-            store.put(CLOSING, &wire::encode(&ending))
-        })?;
+        let (status, adapter) = (leader.status(), leader.setup().adapter);
+        let end = outcome
+            .as_ref()
+            .map(|outcome| outcome.receipt)
+            .map_err(|reason| *reason);
+        let ending = Ending::new(status, adapter, self.figures(leader, now), end, now);
+        ending.replace(store, outcome.as_ref().ok())?;
         *self = Self::after(Stage::Closing(Box::new(ending)));
-        Ok(())
-    }
-
-    /// Stores what has changed of what is still to be done.
-    pub(super) fn still(&mut self, store: &Store, ending: &Ending) -> Result<(), EdgeError> {
-        store.put(CLOSING, &wire::encode(ending))?;
-        self.stage = Stage::Closing(Box::new(ending.clone()));
-        Ok(())
-    }
-
-    /// Leaves only how the round ended.
-    pub(super) fn finish(&mut self, store: &Store, ended: Ended) -> Result<(), EdgeError> {
-        store.atomically(|| {
-            store.keep_only(&[])?;
-            store.put(ENDED, &wire::encode(&ended))
-        })?;
-        self.stage = Stage::Ended(Box::new(ended));
         Ok(())
     }
 
     /// The round from outside.
     pub(super) fn status(&self) -> RoundStatus {
-        match &self.stage {
-            Stage::Open(leader) => leader.status(),
-            Stage::Closing(ending) => ending.status.clone(),
-            Stage::Ended(ended) => ended.status.clone(),
-        }
+        self.stage.status(Leader::status)
     }
 
     /// Why a round that is over takes nothing more.
     pub(super) fn refusal(&self) -> RejectCode {
-        match self.status().phase {
-            PhaseName::Aborted => RejectCode::RoundAborted,
-            _ => RejectCode::Late,
-        }
+        ending::refusal(&self.status())
     }
 
     fn figures(&self, leader: &Leader, now: Timestamp) -> RoundFigures {
@@ -273,19 +185,4 @@ impl Live {
 pub(super) fn vector(store: &Store, id: ReportId) -> Result<Vec<u8>, EdgeError> {
     let stored = store.value(&format!("{VECTOR}{id}"))?;
     stored.ok_or_else(|| EdgeError::Fault("a report has no vector".into()))
-}
-
-/// The sum and the mean of a round that is closing.
-pub(super) fn results(store: &Store) -> Result<(Vec<u32>, Vec<f32>), EdgeError> {
-    let missing = || EdgeError::Fault("a closing round has no result".into());
-    let sum = store.words(SUM)?.ok_or_else(missing)?;
-    let mean = store.words(MEAN)?.ok_or_else(missing)?;
-    Ok((sum, mean.into_iter().map(f32::from_bits).collect()))
-}
-
-/// Everything but an open round's settings: statuses, at most 21 refusals of 6 bytes, a few numbers.
-const SMALL: usize = 2 * limits::SMALL_STATUS;
-
-fn fault(error: impl core::fmt::Display) -> EdgeError {
-    EdgeError::Fault(format!("a stored round does not decode: {error}"))
 }

@@ -2,12 +2,14 @@
 
 use choir_shared::ids::{ConnectionId, Timestamp};
 use choir_shared::messages::AggregatorMessage;
+use choir_shared::round::Effect;
 use choir_shared::round::aggregator::Dispute;
-use choir_shared::round::{Effect, Round};
 use choir_shared::wire;
 
-use super::live::{Ending, Live, Stage};
-use super::{RoundObject, now};
+use super::RoundObject;
+use super::live::{Live, Stage};
+use crate::clock::{now, set_alarm};
+use crate::ending::{self, Ending};
 use crate::error::EdgeError;
 use crate::limits::closing_retry_ms;
 use crate::store::Store;
@@ -61,37 +63,23 @@ pub(super) fn store(
                         "client {holder} opened a share that client {owner}'s seed does not have"
                     );
                 }
-                end = Some((
-                    AggregatorMessage::Done {
-                        receipt: outcome.receipt,
-                    },
-                    Some(outcome),
-                ));
+                end = Some((Ok(outcome.receipt), Some(outcome)));
             }
-            Effect::Aborted(reason) => end = Some((AggregatorMessage::Aborted { reason }, None)),
+            Effect::Aborted(reason) => end = Some((Err(reason), None)),
         }
     }
-    let (Some((farewell, outcome)), Stage::Open(round)) = (end, &live.stage) else {
+    let (Some((end, outcome)), Stage::Open(round)) = (end, &live.stage) else {
         live.save(store)?;
         return Ok(todo);
     };
-    live.traffic.down += (wire::encode(&farewell).len() * sockets()) as u64;
-    let ending = ending(round, farewell, live);
+    live.traffic.down += (wire::encode(&ending::farewell(end)).len() * sockets()) as u64;
+    let figures = live.figures.finished(live.traffic);
+    let (status, adapter) = (round.status(), round.setup().adapter);
+    let ending = Ending::new(status, adapter, figures, end, now());
     live.end(store, ending, outcome.as_ref())?;
     todo.closes = true;
     todo.alarm = Some(now().after(closing_retry_ms(0)));
     Ok(todo)
-}
-
-fn ending(round: &Round, farewell: AggregatorMessage, live: &Live) -> Ending {
-    Ending {
-        status: round.status(),
-        adapter: round.setup().adapter,
-        farewell,
-        figures: live.figures.finished(live.traffic),
-        at: now(),
-        failures: 0,
-    }
 }
 
 impl RoundObject {
@@ -102,7 +90,7 @@ impl RoundObject {
             to.iter().for_each(|to| self.send(*to, frame));
         }
         if let Some(at) = todo.alarm {
-            self.set_alarm(at).await?;
+            set_alarm(&self.state, at).await?;
         }
         if todo.expands {
             self.expand().await?;
@@ -112,14 +100,5 @@ impl RoundObject {
         } else {
             Ok(())
         }
-    }
-
-    pub(super) async fn set_alarm(&self, at: Timestamp) -> Result<(), EdgeError> {
-        let date = js_sys::Date::new(&(at.0 as f64).into());
-        Ok(self
-            .state
-            .storage()
-            .set_alarm(worker::ScheduledTime::new(date))
-            .await?)
     }
 }

@@ -10,8 +10,9 @@ use choir_shared::ids::Timestamp;
 use choir_shared::reject::Reject;
 use choir_shared::round::{Effect, Event, Round};
 
+use super::RoundObject;
 use super::live::Stage;
-use super::{RoundObject, now};
+use crate::clock::{now, set_alarm};
 use crate::error::EdgeError;
 use crate::internal;
 use crate::lane_object::{self, Lane};
@@ -52,7 +53,7 @@ impl RoundObject {
     /// Has the masks expanded by lanes, and gives their sum to the round.
     pub(super) async fn expand(&self) -> Result<(), EdgeError> {
         // Should this object be gone before they answer, the alarm asks again.
-        self.set_alarm(now().after(LANE_RETRY_MS)).await?;
+        set_alarm(&self.state, now().after(LANE_RETRY_MS)).await?;
         let Some((round, lanes, expansion)) = self.read(|live| match &live.stage {
             Stage::Open(round) => round.expansion().map(|expansion| {
                 let lanes = lanes(round.coordinates(), expansion.len());

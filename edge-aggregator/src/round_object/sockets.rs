@@ -30,7 +30,7 @@ impl RoundObject {
             .accept_websocket_with_tags(&pair.server, &[&connection.to_string()]);
         pair.server.serialize_attachment(connection)?;
         let farewell = self.read(|live| match &live.stage {
-            Stage::Ended(ended) => Some(wire::encode(&ended.farewell)),
+            Stage::Ended(ended) => Some(wire::encode(&ended.farewell())),
             _ => None,
         })?;
         if let Some(farewell) = farewell {
