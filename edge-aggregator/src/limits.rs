@@ -23,6 +23,11 @@ pub const UPLOAD_MAX_BYTES: usize = limits::upload(4 * limits::MAX_COORDINATES);
 /// counts twice, so at worst 64 MiB, and 58 MiB are left for sums, states and the runtime.
 pub const UPLOADS_IN_FLIGHT_BYTES: usize = 3 * UPLOAD_MAX_BYTES;
 
+/// How long an upload waits for others that are stored with it, in milliseconds. A hundred uploads
+/// within two seconds are stored some twenty times instead of a hundred; a client waits so much
+/// longer for its answer, within a round of seconds.
+pub const UPLOAD_BATCH_MS: u64 = 100;
+
 /// Sockets of one round: each client of the cohort, one reconnection of each while its old socket
 /// is not yet known to be dead, as many visitors who find the cohort full, and 16 for the smallest
 /// cohorts. The largest cohort of 1,000 makes 3,016; the platform's own limit is 32,768 for one object.

@@ -23,6 +23,7 @@ use crate::error::EdgeError;
 use crate::internal::{self, Opening, Stopping};
 use crate::store::Store;
 
+mod batch;
 mod closing;
 mod effects;
 mod figures;
@@ -31,6 +32,7 @@ mod live;
 mod sockets;
 mod uploads;
 
+use effects::Save;
 use live::{Live, Stage};
 
 /// The Durable Object of one round.
@@ -203,7 +205,7 @@ impl RoundObject {
         bytes: usize,
         event: impl FnOnce(&mut Round, Timestamp) -> Result<Vec<Effect>, Reject>,
     ) -> Result<(), EdgeError> {
-        let todo = self.apply(bytes, event)?;
+        let todo = self.apply(bytes, Save::AtOnce, event)?;
         self.perform(todo).await
     }
 
@@ -211,6 +213,7 @@ impl RoundObject {
     fn apply(
         &self,
         bytes: usize,
+        save: Save,
         event: impl FnOnce(&mut Round, Timestamp) -> Result<Vec<Effect>, Reject>,
     ) -> Result<effects::Todo, EdgeError> {
         if !self.load()? {
@@ -233,7 +236,7 @@ impl RoundObject {
             }
         };
         live.figures.look(round, before, now);
-        let stored = effects::store(live, effects, &self.store(), || {
+        let stored = effects::store(live, effects, &self.store(), save, || {
             self.state.get_websockets().len()
         });
         if stored.is_err() {

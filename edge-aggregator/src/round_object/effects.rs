@@ -7,6 +7,7 @@ use choir_shared::round::aggregator::Dispute;
 use choir_shared::wire;
 
 use super::RoundObject;
+use super::batch::Batch;
 use super::live::{Live, Stage};
 use crate::clock::{now, set_alarm};
 use crate::ending::{self, Ending};
@@ -21,9 +22,21 @@ pub(super) struct Todo {
     /// Masks are to be expanded by other objects.
     expands: bool,
     closes: bool,
+    /// What happened is not stored yet, and is to be waited for.
+    pub(super) held: Option<Batch>,
 }
 
-/// Stores what the effects ask for, together with the round.
+/// When the change of an event is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Save {
+    /// With the event.
+    AtOnce,
+    /// With others of its kind shortly after, unless something follows from it.
+    InBatch,
+}
+
+/// Stores what the effects ask for, together with the round; where `save` lets it and there are no
+/// effects, leaves that to the batch.
 ///
 /// # Errors
 /// [`EdgeError::Fault`]; nothing is stored then.
@@ -31,6 +44,7 @@ pub(super) fn store(
     live: &mut Live,
     effects: Vec<Effect>,
     store: &Store,
+    save: Save,
     sockets: impl Fn() -> usize,
 ) -> Result<Todo, EdgeError> {
     let mut todo = Todo {
@@ -38,7 +52,9 @@ pub(super) fn store(
         alarm: None,
         expands: false,
         closes: false,
+        held: None,
     };
+    let follows = !effects.is_empty();
     let mut end = None;
     for effect in effects {
         match effect {
@@ -69,7 +85,11 @@ pub(super) fn store(
         }
     }
     let (Some((end, outcome)), Stage::Open(round)) = (end, &live.stage) else {
-        live.save(store)?;
+        if save == Save::AtOnce || follows {
+            live.save(store)?;
+        } else {
+            todo.held = Some(live.hold());
+        }
         return Ok(todo);
     };
     live.traffic.down += (wire::encode(&ending::farewell(end)).len() * sockets()) as u64;

@@ -12,6 +12,7 @@ use choir_shared::round::{Event, Outcome, Round, StateError};
 use choir_shared::wire;
 use serde::{Deserialize, Serialize};
 
+use super::batch::Batch;
 use super::figures::Figures;
 use crate::ending::{self, Ending, decode, fault};
 use crate::error::EdgeError;
@@ -38,6 +39,8 @@ pub(super) struct Live {
     pub(super) wake_at: Option<Timestamp>,
     pub(super) figures: Figures,
     pub(super) stage: Stage,
+    /// Uploads that are in the sum in memory and not yet in the stored one.
+    held: Option<Batch>,
 }
 
 /// How far it has come, seen from storage.
@@ -59,6 +62,7 @@ impl Live {
             wake_at: None,
             figures: Figures::default(),
             stage: Stage::Open(Box::new(round)),
+            held: None,
         }
     }
 
@@ -89,6 +93,7 @@ impl Live {
             wake_at: open.wake_at,
             figures: open.figures,
             stage: Stage::Open(Box::new(round)),
+            held: None,
         }))
     }
 
@@ -98,6 +103,7 @@ impl Live {
             wake_at: None,
             figures: Figures::default(),
             stage,
+            held: None,
         }
     }
 
@@ -137,7 +143,25 @@ impl Live {
                     None => store.delete(&name),
                 }
             })
-        })
+        })?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Leaves what has changed to the next [`Self::save`], and gives the batch that waits for it.
+    pub(super) fn hold(&mut self) -> Batch {
+        self.held.get_or_insert_default().clone()
+    }
+
+    /// Whether this is the batch that waits.
+    pub(super) fn holds(&self, batch: &Batch) -> bool {
+        self.held.as_ref().is_some_and(|held| held.is(batch))
+    }
+
+    fn settle(&mut self) {
+        if let Some(batch) = self.held.take() {
+            batch.settle();
+        }
     }
 
     /// Puts what is still to be done in the place of the round, in memory and in storage.
@@ -148,6 +172,7 @@ impl Live {
         outcome: Option<&Outcome>,
     ) -> Result<(), EdgeError> {
         ending.replace(store, outcome)?;
+        self.settle();
         // Connections and counts of the open round are over in memory, too.
         *self = Self::after(Stage::Closing(Box::new(ending)));
         Ok(())

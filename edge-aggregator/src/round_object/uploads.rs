@@ -10,6 +10,7 @@ use worker::js_sys::Uint8Array;
 use worker::{Request, Response};
 
 use super::RoundObject;
+use super::effects::Save;
 use super::live::Stage;
 use crate::error::EdgeError;
 use crate::in_flight::Held;
@@ -17,7 +18,7 @@ use crate::limits::declared_length;
 
 impl RoundObject {
     /// Reads an upload whole, then lets the round have it. An empty answer means that it is in the
-    /// sum, and the sum on disk.
+    /// sum, and the sum on disk, together with those of its batch.
     pub(super) async fn receive(&self, request: Request) -> Result<Response, EdgeError> {
         let limit = self.read(|live| match &live.stage {
             Stage::Open(round) => Ok(round.upload_limit()),
@@ -37,10 +38,13 @@ impl RoundObject {
             Err(error) => return Err(self.refuse_unread(error.into())),
         };
         let digest = body.digest_of_last(upload.words.len()).await?;
-        self.happen(bytes.len(), |round, now| {
+        let mut todo = self.apply(bytes.len(), Save::InBatch, |round, now| {
             round.handle(Event::Upload { upload, digest }, now)
-        })
-        .await?;
+        })?;
+        match todo.held.take() {
+            Some(batch) => self.stored(&batch).await?,
+            None => self.perform(todo).await?,
+        }
         Ok(Response::empty()?)
     }
 
