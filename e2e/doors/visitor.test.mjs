@@ -216,6 +216,82 @@ test("without the visitor's wish no examples are kept: the same ones go on, othe
   await visitor.end();
 });
 
+/** What a browser tells of a tab and its battery, in a test's hands. */
+function tellsWhatItIsTold() {
+  const battery = Object.assign(new EventTarget(), { charging: true });
+  let visibilityState = "visible";
+  Object.defineProperty(document, "visibilityState", { get: () => visibilityState });
+  Object.defineProperty(navigator, "getBattery", { value: async () => battery });
+  window.tell = ({ visibility = visibilityState, charging = battery.charging }) => {
+    visibilityState = visibility;
+    document.dispatchEvent(new Event("visibilitychange"));
+    battery.charging = charging;
+    battery.dispatchEvent(new Event("chargingchange"));
+  };
+}
+
+test("training pauses while the tab is hidden or the battery runs down, and goes on where it was", PATIENCE, async () => {
+  const visitor = await openVisitor();
+  const { page, address } = visitor;
+  await page.addInitScript(tellsWhatItIsTold);
+  await openDemo(page, address, { task: longTask, engine: "cpu" });
+  await page.locator("#pause").check();
+  await takePart(page, shares[0]);
+  let taken = 0;
+  for (const [times, cause, back, reason] of [
+    [1, { visibility: "hidden" }, { visibility: "visible" }, /this tab is not in view/],
+    [2, { charging: false }, { charging: true }, /the battery is running down/],
+  ]) {
+    await page.waitForFunction((taken) => window.choirDemo.losses.length > taken, taken, PATIENCE);
+    await page.evaluate((told) => window.tell(told), cause);
+    const paused = await eventOf(page, "paused", times);
+    assert.match(paused.reason, reason);
+    await pause(page);
+    const still = await page.evaluate(() => window.choirDemo.losses.at(-1).step);
+    assert.equal(still, paused.step, "no step is taken meanwhile");
+    assert.equal((await eventOf(page, "checkpoint")).step, paused.step, "what was trained is kept");
+    await page.evaluate((told) => window.tell(told), back);
+    taken = paused.step;
+    assert.equal((await eventOf(page, "resumed", times)).step, taken);
+  }
+  await page.waitForFunction((taken) => window.choirDemo.losses.at(-1).step > taken, taken, PATIENCE);
+  // Who leaves is not kept waiting.
+  await page.evaluate(() => window.tell({ visibility: "hidden" }));
+  await page.waitForFunction(() => window.choirDemo.state === "waiting", null, PATIENCE);
+  await page.locator("#leave").click();
+  await page.waitForFunction(() => window.choirDemo.state === "stopped", null, PATIENCE);
+  await visitor.end();
+});
+
+test("a graphics device that is lost costs no trained step behind the checkpoint: the CPU goes on", PATIENCE, async () => {
+  const lonely = await openBrowser();
+  try {
+    const page = await lonely.newPage();
+    page.setDefaultTimeout(PATIENCE.timeout);
+    await openDemo(page, url, { task: longTask, engine: "webgpu" });
+    await takePart(page, shares[0]);
+    await page.waitForFunction(() => window.choirDemo.checkpoint?.step >= 2, null, PATIENCE);
+    assert.equal((await eventOf(page, "engine")).device, "webgpu");
+    const before = await page.evaluate(() => window.choirDemo.checkpoint.step);
+    await (await lonely.newBrowserCDPSession()).send("Browser.crashGpuProcess");
+    await page.waitForFunction(() => window.choirDemo.checkpoint?.state === "resumed", null, PATIENCE);
+    const engine = await eventOf(page, "engine");
+    assert.deepEqual([engine.engine, engine.reason], ["cpu", "the graphics device was lost"]);
+    const { from } = await eventOf(page, "training");
+    assert.ok(from >= before, `goes on behind step ${from}, the checkpoint was of ${before}`);
+    await page.waitForFunction((from) => window.choirDemo.losses.at(-1).step > from, from, PATIENCE);
+  } finally {
+    await lonely.close();
+  }
+});
+
+/** The newest event of a kind, once there have been so many. */
+async function eventOf(page, kind, count = 1) {
+  const ofKind = ([kind, count]) => window.choirDemo.events.filter((event) => event.kind === kind).length >= count;
+  await page.waitForFunction(ofKind, [kind, count], PATIENCE);
+  return page.evaluate((kind) => window.choirDemo.events.findLast((event) => event.kind === kind), kind);
+}
+
 /** The losses of a training by step, once it has come to that one. */
 async function lossesTo(page, last) {
   await page.waitForFunction((last) => window.choirDemo.losses.at(-1)?.step >= last, last, PATIENCE);

@@ -1,7 +1,7 @@
 /** The demo page: reads the visitor's wishes, runs one session, shows what it tells. */
 
 import type { ChoirEvent, EngineKind, EngineWish, Session } from "@choir/sdk";
-import { asChoirError, createChoir, DEFAULT_POLICY, trustInWords } from "@choir/sdk";
+import { asChoirError, createChoir, DEFAULT_PAUSES, DEFAULT_POLICY, trustInWords } from "@choir/sdk";
 import { DataInput } from "./data_input.ts";
 import { byId, make, percent, setText } from "./dom.ts";
 import { exposeProbe } from "./probe.ts";
@@ -27,6 +27,7 @@ const events: ChoirEvent[] = [];
 const consent = byId("consent", HTMLInputElement);
 const refuse = byId("refuse", HTMLButtonElement);
 const keep = byId("keep", HTMLInputElement);
+const pause = byId("pause", HTMLInputElement);
 const start = byId("start", HTMLButtonElement);
 const engine = byId("engine", HTMLSelectElement);
 const data = new DataInput(() => update({ refusedLines: data.refused }));
@@ -150,7 +151,7 @@ async function begin(): Promise<void> {
   update({ stage: "loading" });
   byId("training-title", HTMLElement).scrollIntoView({ block: "start" });
   const { heldOut, seed } = settings;
-  const join = { examples: data.examples, engine: engine.value as EngineWish, heldOut, keepExamples: keep.checked };
+  const join = { examples: data.examples, engine: engine.value as EngineWish, heldOut, keepExamples: keep.checked, pauseWhile: pause.checked ? DEFAULT_PAUSES : [] };
   try {
     const joined = await choir.join(seed === null ? join : { ...join, seed });
     session = joined;
@@ -249,7 +250,7 @@ function show(): void {
   const before = stage === "reading" || stage === "refused" || stage === "ready";
   consent.disabled = !before;
   refuse.disabled = !before && stage !== "asking";
-  keep.disabled = stage !== "reading" && !waiting;
+  pause.disabled = keep.disabled = stage !== "reading" && !waiting;
   setText(byId("refuse-note", HTMLElement), stage === "refused" ? refusal() : "");
   engine.disabled = stage !== "reading" && stage !== "refused" && !waiting;
   setText(byId("start-note", HTMLElement), startNote());

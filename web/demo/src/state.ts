@@ -113,6 +113,10 @@ export function fold(state: DemoState, event: ChoirEvent): DemoState {
       const { state: found, version, step, steps } = event;
       return { ...state, checkpoint: { state: found, version, step, steps } };
     }
+    case "paused":
+      return { ...state, stage: "waiting", note: `Paused: ${event.reason}.` };
+    case "resumed":
+      return { ...state, stage: "training", note: null };
     case "waiting":
       return { ...state, stage: "waiting", note: `Waiting for ${event.reason}.` };
     case "joining":

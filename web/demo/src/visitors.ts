@@ -72,7 +72,7 @@ export class SimulatedVisitors {
     try {
       const examples = await sampleShare(number, labels);
       if (examples.length === 0) return tell("has no sample text for this task's labels");
-      const session = await choir.join({ examples, heldOut: { share: 0, most: 0 } });
+      const session = await choir.join({ examples, heldOut: { share: 0, most: 0 }, pauseWhile: [] });
       for await (const event of session) {
         const text = visitorLine(event);
         if (text !== null) tell(text);

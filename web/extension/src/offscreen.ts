@@ -1,11 +1,14 @@
 /** The document that trains: the SDK with its thread, where no window is open. */
 
-import type { Choir, ChoirEvent, Session } from "@choir/sdk";
+import type { Choir, ChoirEvent, PauseCause, Session } from "@choir/sdk";
 import { asChoirError, createChoir, DEFAULT_POLICY, DEMO_POLICY, sentence } from "@choir/sdk";
 import type { Answer, Order, Progress, Settings } from "./messages.ts";
 import { isFor, PROGRESS_PORT } from "./messages.ts";
 
 const IDLE: Progress = { isRunning: false, text: "Not taking part.", problem: null, rounds: [] };
+
+/** This document is never in view. */
+const OFFSCREEN_PAUSES: readonly PauseCause[] = ["discharging"];
 
 const ports = new Set<ChromePort>();
 let progress = IDLE;
@@ -33,7 +36,7 @@ async function carryOut(order: Order): Promise<Answer> {
     }
     case "join":
       if (session !== null) return { problem: "you are taking part already" };
-      session = await open(order.settings).join({ examples: order.examples });
+      session = await open(order.settings).join({ examples: order.examples, pauseWhile: OFFSCREEN_PAUSES });
       void follow(session);
       return { problem: null, task: null };
     case "leave":

@@ -73,6 +73,8 @@ export type Calls = {
   evaluate: { args: Record<never, never>; result: Evaluation | null };
   classify: { args: { readonly texts: readonly string[] }; result: readonly Classification[] };
   predict: { args: PredictArgs; result: readonly Classification[] };
+  /** Holds the local steps for a reason, or lets them go on by `null`. */
+  hold: { args: { readonly reason: string | null }; result: null };
   useEngine: { args: { readonly engine: EngineKind }; result: null };
   leave: { args: Record<never, never>; result: null };
 };

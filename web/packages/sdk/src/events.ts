@@ -117,6 +117,9 @@ export type ChoirEvent =
       readonly loss: number;
       readonly milliseconds: number;
     }
+  /** No step is taken until `resumed`; a checkpoint is written first, where any are. */
+  | { readonly kind: "paused"; readonly reason: string; readonly step: number; readonly steps: number }
+  | { readonly kind: "resumed"; readonly step: number; readonly steps: number }
   | { readonly kind: "waiting"; readonly reason: string }
   | { readonly kind: "joining"; readonly round: string; readonly version: number }
   | {

@@ -11,6 +11,7 @@ import { contribute } from "./contribution.ts";
 import { asChoirError, ChoirError } from "./errors.ts";
 import type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, TaskSummary } from "./events.ts";
 import { splitHeldOut } from "./held_out.ts";
+import { Gate } from "./gate.ts";
 import type { Home } from "./home.ts";
 import { openHome } from "./home.ts";
 import { Lock } from "./lock.ts";
@@ -58,6 +59,7 @@ export class LocalTrainer implements Trainer {
   readonly #emit: (event: ChoirEvent) => void;
   readonly #meter = new ByteMeter();
   readonly #lock = new Lock();
+  readonly #gate = new Gate();
   #home: Home | null = null;
   #work: Work | null = null;
   #held: HeldUpdate | null = null;
@@ -88,6 +90,7 @@ export class LocalTrainer implements Trainer {
     evaluate: () => this.#evaluateNewest(this.#opened()),
     classify: ({ texts }) => this.#classify(this.#opened(), texts),
     predict: (args) => this.#predict(args),
+    hold: ({ reason }) => this.#hold(reason),
     useEngine: ({ engine }) => this.#useEngine(this.#opened(), engine),
     leave: () => this.#leave(),
   };
@@ -215,6 +218,7 @@ export class LocalTrainer implements Trainer {
         steps: status.localSteps,
         seed: BigInt(work.seed) * 65_536n + BigInt(version),
         lock: this.#lock,
+        gate: this.#gate,
         emit: this.#emit,
         goOn: () => !work.abort.signal.aborted && work.wantedEngine === null,
       });
@@ -315,8 +319,15 @@ export class LocalTrainer implements Trainer {
     return null;
   }
 
+  async #hold(reason: string | null): Promise<null> {
+    this.#gate.set(reason);
+    return null;
+  }
+
   async #leave(): Promise<null> {
     this.#work?.abort.abort();
+    // A visitor who leaves is not to wait for the battery.
+    this.#gate.set(null);
     await this.#home?.checkpoints?.drop();
     return null;
   }

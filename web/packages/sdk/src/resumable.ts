@@ -14,7 +14,7 @@ import { runLocalSteps } from "./local_steps.ts";
 /** About so many checkpoints in a training, however long it is; at most one after each step. */
 const CHECKPOINTS = 20;
 
-export interface ResumableSteps extends Omit<LocalSteps, "resume" | "afterStep"> {
+export interface ResumableSteps extends Omit<LocalSteps, "resume" | "afterStep" | "beforePause"> {
   readonly key: TrainingKey;
   /** `null` where nothing is kept. */
   readonly files: CheckpointFiles | null;
@@ -28,15 +28,20 @@ export async function runResumableSteps(work: ResumableSteps): Promise<StepsTake
   const resume = files === null ? null : await whereItStopped(work, files);
   emit({ kind: "training", version: key.version, steps, from: resume?.step ?? 0 });
   const every = Math.ceil(steps / CHECKPOINTS);
-  const afterStep = async (step: number): Promise<void> => {
-    if (files === null || (step % every !== 0 && step !== steps)) return;
+  let kept = resume?.step ?? 0;
+  const keep = async (step: number): Promise<void> => {
+    if (files === null || step === kept) return;
     const [adapter, moments] = await lock.run(async () => [await trainer.adapter(), await trainer.optimizer()] as const);
     // A visitor who left meanwhile has had everything deleted.
     if (!goOn() || !(await files.save({ key, step, steps, at: Date.now(), adapter, moments }, work.keep))) return;
+    kept = step;
     emit({ kind: "checkpoint", state: "written", version: key.version, step, steps, reason: null });
   };
+  const afterStep = async (step: number): Promise<void> => {
+    if (step % every === 0 || step === steps) await keep(step);
+  };
   try {
-    return await runLocalSteps({ ...work, resume, afterStep });
+    return await runLocalSteps({ ...work, resume, afterStep, beforePause: keep });
   } catch (thrown) {
     // What led to a loss that is no number would lead there again.
     if (asChoirError(thrown).code === "not-finite") await files?.drop();

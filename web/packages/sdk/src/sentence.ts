@@ -13,6 +13,10 @@ export function sentence(event: ChoirEvent): string | null {
         : `Training goes on behind step ${event.from} of ${event.steps}.`;
     case "step":
       return `Training: step ${event.step} of ${event.steps}, loss ${event.loss.toFixed(3)}.`;
+    case "paused":
+      return `Paused behind step ${event.step} of ${event.steps}: ${event.reason}.`;
+    case "resumed":
+      return `Training goes on behind step ${event.step} of ${event.steps}.`;
     case "waiting":
       return `Waiting for ${event.reason}.`;
     case "joining":

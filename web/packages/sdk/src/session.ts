@@ -11,6 +11,8 @@ import { EventStream } from "./events.ts";
 import type { Example } from "./examples.ts";
 import type { HeldOutOptions } from "./held_out.ts";
 import { DEFAULT_HELD_OUT } from "./held_out.ts";
+import type { PauseCause } from "./pauses.ts";
+import { DEFAULT_PAUSES, watchPauses } from "./pauses.ts";
 import type { Policy, UploadCount } from "./policy.ts";
 import type { PrivacyReceipt } from "./receipt.ts";
 import type { Trainer } from "./trainer.ts";
@@ -32,6 +34,8 @@ export interface JoinOptions {
    * without them being given again. Off if not given: ask the visitor.
    */
   readonly keepExamples?: boolean;
+  /** When training pauses; while the tab is hidden or the battery runs down, if not given. A round that is joined goes on. */
+  readonly pauseWhile?: readonly PauseCause[];
 }
 
 export interface SessionSetup extends JoinOptions {
@@ -54,6 +58,7 @@ export class Session implements AsyncIterable<ChoirEvent> {
   readonly #setup: SessionSetup;
   readonly #events: EventStream;
   #task: string;
+  readonly #endWatch: () => void;
   #rounds = 0;
 
   /** Starts at once. The trainer's own events must go to `events`. */
@@ -63,6 +68,9 @@ export class Session implements AsyncIterable<ChoirEvent> {
     this.#setup = setup;
     this.#task = setup.task;
     setup.signal?.addEventListener("abort", () => this.leave());
+    this.#endWatch = watchPauses(setup.pauseWhile ?? DEFAULT_PAUSES, (reason) => {
+      void trainer.call("hold", { reason }).catch(() => undefined);
+    });
     void this.#run();
   }
 
@@ -168,6 +176,7 @@ export class Session implements AsyncIterable<ChoirEvent> {
   }
 
   #stop(reason: StopReason, code: ChoirErrorCode | null, message: string): void {
+    this.#endWatch();
     this.#events.push({ kind: "stopped", reason, code, message });
     this.#events.end();
   }
