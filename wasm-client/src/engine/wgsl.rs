@@ -32,6 +32,7 @@ mod memory;
 mod model_calls;
 mod product;
 mod readback;
+mod reduce;
 mod row_calls;
 mod shader;
 mod small;

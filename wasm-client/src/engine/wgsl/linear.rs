@@ -1,9 +1,11 @@
 //! Linear layers: which product kernel runs when, forward and backward.
 
 use super::super::kernels::{LinearCall, LinearInputGradient, LoraGradient, WeightGradient};
-use super::super::{EngineError, LinearLayer, Weight};
+use super::super::{EngineError, LinearLayer, Parameter, Weight};
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
+use super::product::Product;
+use super::reduce::Reduction;
 use super::shader::Shader;
 use super::{WgslKernels, small};
 
@@ -21,16 +23,25 @@ struct Thin<'a> {
     scale: f32,
 }
 
-/// `out[offset + j·strides[0] + n·strides[1]] = scale · Σ_rows p[row, j]·q[row, n]`.
-struct Reduction<'a> {
-    /// `None` stands for a column of ones.
-    p: Option<&'a GpuBuffer>,
-    q: &'a GpuBuffer,
-    /// Rows, columns of `p`, columns of `q`.
-    sizes: [usize; 3],
-    offset: usize,
+/// The low-rank part of a product: `scale·low·F`, `F[r, j] = flat[at + r·strides[0] + j·strides[1]]`.
+#[derive(Clone, Copy)]
+struct LowRank<'a> {
+    /// `[rows, rank]`.
+    low: &'a GpuBuffer,
+    rank: usize,
+    /// Where the factor lies in the flat adapter.
+    factor: &'a Parameter,
     strides: [usize; 2],
     scale: f32,
+}
+
+/// Which product of a layer.
+#[derive(Clone, Copy)]
+enum Way {
+    /// `x·W + b`.
+    Forward,
+    /// `d_y·Wᵀ`, added to what is there or not.
+    Backward { add: bool },
 }
 
 impl WgslKernels {
@@ -44,13 +55,12 @@ impl WgslKernels {
         } = *call;
         let [k, n] = layer.shape;
         y.expect("y of a linear layer in whole tiles", self.padded(rows) * n)?;
-        self.product(x, layer, y, rows, false, false)?;
         let Some((lora, low)) = low_rank else {
-            return Ok(());
+            return self.product(x, layer, y, rows, Way::Forward, None);
         };
         let rank = lora.a.shape[1];
         let flat = &self.adapter.flat.clone();
-        let thin = Thin {
+        self.thin(&Thin {
             x,
             w: (flat, lora.a.range.start),
             bias: None,
@@ -59,17 +69,15 @@ impl WgslKernels {
             transposed: false,
             add: false,
             scale: 1.0,
-        };
-        self.thin(&thin)?;
-        self.thin(&Thin {
-            x: low,
-            w: (flat, lora.b.range.start),
-            y,
-            sizes: [rows, rank, n],
-            add: true,
+        })?;
+        let low_rank = LowRank {
+            low,
+            rank,
+            factor: &lora.b,
+            strides: [n, 1],
             scale: lora.scale,
-            ..thin
-        })
+        };
+        self.product(x, layer, y, rows, Way::Forward, Some(low_rank))
     }
 
     pub(super) fn linear_backward(
@@ -90,21 +98,14 @@ impl WgslKernels {
             "d_x of a linear layer in whole tiles",
             self.padded(rows) * k,
         )?;
-        self.product(d_y, layer, d_x, rows, true, add)?;
-        let Some((lora, d_low)) = low_rank else {
-            return Ok(());
-        };
-        let flat = &self.adapter.flat.clone();
-        self.thin(&Thin {
-            x: d_low,
-            w: (flat, lora.a.range.start),
-            bias: None,
-            y: d_x,
-            sizes: [rows, lora.a.shape[1], k],
-            transposed: true,
-            add: true,
+        let low_rank = low_rank.map(|(lora, low)| LowRank {
+            low,
+            rank: lora.a.shape[1],
+            factor: &lora.a,
+            strides: [1, lora.a.shape[1]],
             scale: 1.0,
-        })
+        });
+        self.product(d_y, layer, d_x, rows, Way::Backward { add }, low_rank)
     }
 
     pub(super) fn low_rank_gradient(
@@ -132,22 +133,23 @@ impl WgslKernels {
             add: false,
             scale: lora.scale,
         })?;
-        self.reduce(&Reduction {
+        let d_a = Reduction {
             p: Some(d_low_rank),
             q: x,
-            sizes: [rows, rank, k],
+            sizes: [rank, k],
             offset: lora.a.range.start,
             strides: [1, rank],
             scale: 1.0,
-        })?;
-        self.reduce(&Reduction {
+        };
+        let d_b = Reduction {
             p: Some(low_rank),
             q: d_y,
-            sizes: [rows, rank, n],
+            sizes: [rank, n],
             offset: lora.b.range.start,
             strides: [n, 1],
             scale: lora.scale,
-        })
+        };
+        self.reduce(rows, &d_a, Some(&d_b))
     }
 
     pub(super) fn trained_gradient(
@@ -163,78 +165,123 @@ impl WgslKernels {
             shape: [k, n],
             rows,
         } = *call;
-        if let Some(weight) = weight {
-            self.reduce(&Reduction {
-                p: Some(x),
-                q: d_y,
-                sizes: [rows, k, n],
-                offset: weight.range.start,
-                strides: [n, 1],
-                scale: 1.0,
-            })?;
-        }
-        let Some(bias) = bias else { return Ok(()) };
-        self.reduce(&Reduction {
+        let d_weight = weight.map(|weight| Reduction {
+            p: Some(x),
+            q: d_y,
+            sizes: [k, n],
+            offset: weight.range.start,
+            strides: [n, 1],
+            scale: 1.0,
+        });
+        let d_bias = bias.map(|bias| Reduction {
             p: None,
             q: d_y,
-            sizes: [rows, 1, n],
+            sizes: [1, n],
             offset: bias.range.start,
             strides: [n, 1],
             scale: 1.0,
-        })
+        });
+        match (&d_weight, &d_bias) {
+            (Some(first), second) => self.reduce(rows, first, second.as_ref()),
+            (None, Some(only)) => self.reduce(rows, only, None),
+            (None, None) => Ok(()),
+        }
     }
 
-    /// `y = x·W + b`, or `y (+)= x·Wᵀ` where transposed.
+    /// The product and its low-rank part: in one kernel where the sizes suit its tiles, else one
+    /// after the other by the kernel for any size.
     fn product(
         &mut self,
         x: &GpuBuffer,
         layer: &LinearLayer<GpuBuffer>,
         y: &GpuBuffer,
         rows: usize,
-        transposed: bool,
-        add: bool,
+        way: Way,
+        low_rank: Option<LowRank<'_>>,
     ) -> Result<(), EngineError> {
         let [input, output] = layer.shape;
-        let (k, n) = if transposed {
-            (output, input)
-        } else {
-            (input, output)
+        let (k, n, transposed, add) = match way {
+            Way::Forward => (input, output, false, false),
+            Way::Backward { add } => (output, input, true, add),
         };
         let bias = layer.bias.as_ref().filter(|_| !transposed);
-        let product = self.tuning.product(k as u32, n as u32, transposed);
-        let flat = self.adapter.flat.clone();
-        if let (Some(product), Weight::Frozen(w), None | Some(Weight::Frozen(_))) =
-            (product, &layer.weight, bias)
+        let tiles = self.tuning.product(k as u32, n as u32, transposed);
+        if let (Some(tiles), Weight::Frozen(w), None | Some(Weight::Frozen(_))) =
+            (tiles, &layer.weight, bias)
         {
-            w.expect("weights of a linear layer", k * n)?;
             let frozen = match bias {
                 Some(Weight::Frozen(bias)) => Some(bias),
                 _ => None,
             };
+            w.expect("weights of a linear layer", k * n)?;
+            let buffers = [x, w, frozen.unwrap_or(w), y];
             let add = add || frozen.is_some();
-            let words = [n / 4, k / 4, usize::from(add), rows];
-            return self.commands.dispatch(
-                &self.device,
-                &Dispatch {
-                    shader: Shader::Product(product),
-                    buffers: &[x, w, frozen.unwrap_or(w), y],
-                    words: &words.map(|word| word as u32),
-                    groups: product.groups(rows as u32, n as u32),
-                },
-            );
+            return self.tiled(tiles, buffers, [rows, k, n], add, low_rank);
         }
-        let w = operand(&layer.weight, &flat);
-        let bias = bias.map(|bias| operand(bias, &flat));
-        self.thin(&Thin {
+        let flat = &self.adapter.flat.clone();
+        let thin = Thin {
             x,
-            w,
-            bias,
+            w: operand(&layer.weight, flat),
+            bias: bias.map(|bias| operand(bias, flat)),
             y,
             sizes: [rows, k, n],
             transposed,
             add,
             scale: 1.0,
+        };
+        self.thin(&thin)?;
+        let Some(low_rank) = low_rank else {
+            return Ok(());
+        };
+        self.thin(&Thin {
+            x: low_rank.low,
+            w: (flat, low_rank.factor.range.start),
+            bias: None,
+            sizes: [rows, low_rank.rank, n],
+            add: true,
+            scale: low_rank.scale,
+            ..thin
         })
+    }
+
+    /// The register-blocked product; `buffers` are x, weights, bias, y.
+    fn tiled(
+        &mut self,
+        tiles: Product,
+        [x, w, bias, y]: [&GpuBuffer; 4],
+        [rows, k, n]: [usize; 3],
+        add: bool,
+        low_rank: Option<LowRank<'_>>,
+    ) -> Result<(), EngineError> {
+        let mut words =
+            [n / 4, k / 4, usize::from(add), rows, 0, 0, 0, 0, 0].map(|word| word as u32);
+        let mut low = x;
+        if let Some(part) = low_rank {
+            let tiled_rows = self.padded(rows);
+            part.low
+                .expect("x·A in whole tiles", tiled_rows * part.rank)?;
+            let flat = &self.adapter.flat;
+            flat.expect("low-rank factor", part.factor.range.end)?;
+            low = part.low;
+            let [rank_stride, column_stride] = part.strides;
+            let found = [
+                part.rank,
+                part.factor.range.start,
+                rank_stride,
+                column_stride,
+            ];
+            words[4..8].copy_from_slice(&found.map(|word| word as u32));
+            words[8] = part.scale.to_bits();
+        }
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::Product(tiles),
+                buffers: &[x, w, bias, low, &self.adapter.flat, y],
+                words: &words,
+                groups: tiles.groups(rows as u32, n as u32),
+            },
+        )
     }
 
     fn thin(&mut self, thin: &Thin<'_>) -> Result<(), EngineError> {
@@ -261,42 +308,6 @@ impl WgslKernels {
                 buffers: &[thin.x, thin.w.0, bias, thin.y],
                 words: &words,
                 groups: small::groups(rows as u32, n as u32),
-            },
-        )
-    }
-
-    fn reduce(&mut self, reduction: &Reduction<'_>) -> Result<(), EngineError> {
-        let [rows, j_len, n_len] = reduction.sizes;
-        let p = reduction.p.unwrap_or(reduction.q);
-        reduction.q.expect("columns of a reduction", rows * n_len)?;
-        p.expect(
-            "rows of a reduction",
-            if reduction.p.is_some() {
-                rows * j_len
-            } else {
-                0
-            },
-        )?;
-        self.adapter
-            .gradient
-            .expect("gradient", reduction.offset + j_len * n_len)?;
-        let words = [
-            rows as u32,
-            j_len as u32,
-            n_len as u32,
-            reduction.offset as u32,
-            reduction.strides[0] as u32,
-            reduction.strides[1] as u32,
-            u32::from(reduction.p.is_none()),
-            reduction.scale.to_bits(),
-        ];
-        self.commands.dispatch(
-            &self.device,
-            &Dispatch {
-                shader: Shader::ReduceRows,
-                buffers: &[p, reduction.q, &self.adapter.gradient],
-                words: &words,
-                groups: [n_len.div_ceil(16) as u32, j_len.div_ceil(8) as u32, 1],
             },
         )
     }

@@ -4,10 +4,14 @@
 //! dimension four steps at a time, summing the four products in one expression. There is no
 //! workgroup memory and no barrier: on devices that run lanes in software both cost more than they
 //! save. Inner and outer sizes arrive in the uniform, so two pipelines serve every layer.
+//!
+//! The low-rank part of a layer with LoRA is added to the same tile before it is stored, as so many
+//! more steps of the inner dimension as the rank has; without LoRA the rank is zero.
 
 use core::fmt::Write as _;
 
-/// A product `y = x·W (+ b)` or `y (+)= x·Wᵀ`; `W` is `[k, n]`, or `[n, k]` where transposed.
+/// A product `y = x·W (+ b) + scale·low·B` or `y (+)= x·Wᵀ + scale·low·Aᵀ`; `W` is `[k, n]`, or
+/// `[n, k]` where transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Product {
     /// Reads `W` along its rows.
@@ -31,7 +35,7 @@ impl Product {
         ]
     }
 
-    /// The shader's text; bindings `x`, `w`, `bias`, `y`.
+    /// The shader's text; bindings `x`, `w`, `bias`, `low`, `factors`, `y`.
     pub(super) fn source(self) -> String {
         let mut text = String::with_capacity(64 * (self.rows * self.columns) as usize);
         self.head(&mut text);
@@ -48,6 +52,7 @@ impl Product {
             "4u * call.n4"
         };
         let _ = writeln!(text, "x_at += 1u; w_at += {step};\n}}");
+        self.add_low_rank(&mut text);
         self.store(&mut text);
         text.push_str("}\n");
         text
@@ -68,12 +73,15 @@ impl Product {
         };
         let _ = write!(
             text,
-            "struct Call {{ n4: u32, k4: u32, add: u32, rows: u32 }}
+            "struct Call {{ n4: u32, k4: u32, add: u32, rows: u32,
+  rank: u32, factor_at: u32, rank_stride: u32, column_stride: u32, scale: f32 }}
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> low: array<f32>;
+@group(0) @binding(5) var<storage, read> factors: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
 @compute @workgroup_size({across}, {down})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
 if (id.x * {vectors}u >= call.n4 || id.y * {rows}u >= call.rows) {{ return; }}
@@ -127,6 +135,31 @@ let y_at = id.y * {rows}u * call.n4 + id.x * {vectors}u;
             }
             text.push('\n');
         }
+    }
+
+    /// One step per rank. The factor lies anywhere in the flat adapter, so it is read by the value.
+    fn add_low_rank(self, text: &mut String) {
+        let Self { rows, columns, .. } = self;
+        let _ = writeln!(
+            text,
+            "let low_at = id.y * {rows}u * call.rank;
+var factor_at = call.factor_at + id.x * {columns}u * call.column_stride;
+for (var r = 0u; r < call.rank; r++) {{"
+        );
+        for j in 0..columns {
+            let _ = writeln!(
+                text,
+                "let f{j} = call.scale * factors[factor_at + {j}u * call.column_stride];"
+            );
+        }
+        for i in 0..rows {
+            let _ = writeln!(text, "let l{i} = low[low_at + {i}u * call.rank + r];");
+            for j in 0..columns {
+                let _ = write!(text, "c{i}_{j} += l{i} * f{j};");
+            }
+            text.push('\n');
+        }
+        text.push_str("factor_at += call.rank_stride;\n}\n");
     }
 
     /// Forward adds the bias, transposed adds what is there; a sum that is not wanted is selected

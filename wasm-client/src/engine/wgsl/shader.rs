@@ -11,7 +11,7 @@ pub(super) enum Shader {
     Product(Product),
     /// Product of any size; `true` reads the weights transposed.
     Small(bool),
-    /// Sum over rows of outer products.
+    /// Sums over rows of outer products, two at a time.
     ReduceRows,
     /// Layer norm.
     Norm,
@@ -52,8 +52,9 @@ impl Shader {
     /// Its bindings, after the uniform at binding 0.
     pub(super) fn bindings(self) -> Bindings {
         let (read, written) = match self {
-            Self::Product(_) | Self::Small(_) => (3, 1),
-            Self::ReduceRows => (2, 1),
+            Self::Product(_) => (5, 1),
+            Self::Small(_) => (3, 1),
+            Self::ReduceRows => (4, 1),
             Self::Norm => (4, 3),
             Self::NormGradient => (4, 1),
             Self::Attention(attention) => match attention.pass {
@@ -86,7 +87,7 @@ impl Shader {
             Self::ActivationGradientInPlace => {
                 nonlinear(include_str!("activation_gradient_in_place.wgsl"))
             }
-            Self::ReduceRows => include_str!("reduce_rows.wgsl").to_owned(),
+            Self::ReduceRows => reduce_rows(),
             Self::Norm => include_str!("norm.wgsl").to_owned(),
             Self::NormGradient => include_str!("norm_gradient.wgsl").to_owned(),
             Self::Delta => include_str!("delta.wgsl").to_owned(),
@@ -102,6 +103,13 @@ impl Shader {
 
 fn nonlinear(body: &str) -> String {
     [include_str!("nonlinear.wgsl"), body].concat()
+}
+
+/// The text of one sum serves both, under two sets of names.
+fn reduce_rows() -> String {
+    let sums = include_str!("reduce_rows_sums.wgsl");
+    let second = sums.replace("first", "second");
+    [include_str!("reduce_rows.wgsl"), sums, &second].concat()
 }
 
 /// Workgroups of 64 for `count` threads, in two dimensions where one is not enough.
