@@ -109,10 +109,10 @@ function batch(k) {
 }
 
 /** Trains on one engine: losses, times by wall and by the clock given, counts. */
-export async function trainEncoder({ module, config, warm, timed, cpuMs, onStep }) {
+export async function trainEncoder({ module, config, precision, warm, timed, cpuMs, onStep }) {
   const engine = await import(module);
   await engine.default();
-  const trainer = await engine.Trainer.open(config);
+  const trainer = await engine.Trainer.open(config, precision);
   for (const chunk of safetensors(tensors())) trainer.addWeights(chunk);
   trainer.finishWeights();
   trainer.setAdapter(adapter());

@@ -1,7 +1,7 @@
 // The training bench in Chromium: the limit of its WebGPU, then the workload on both engines, in
 // one browser and by one clock.
 //
-//   node bench/train.mjs WASM_FOLDER CONFIG_FILE [WARM TIMED]
+//   node bench/train.mjs WASM_FOLDER CONFIG_FILE [WARM TIMED [PRECISION]]
 //
 // Prints progress on stderr and one line of JSON on stdout.
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { launchBrowser, webgpuAdapter } from "../lib/browser.mjs";
 import { treeCpuMs } from "../lib/cpu_time.mjs";
 import { serveFolders } from "../lib/serve.mjs";
 
-const [wasm, configFile, warm = "5", timed = "10"] = process.argv.slice(2);
+const [wasm, configFile, warm = "5", timed = "10", precision = "f32"] = process.argv.slice(2);
 const cores = availableParallelism();
 const server = await serveFolders({ wasm, bench: dirname(fileURLToPath(import.meta.url)) });
 const browser = await launchBrowser();
@@ -40,7 +40,7 @@ try {
         const config = Uint8Array.from(plan.config);
         return trainEncoder({ ...plan, config, cpuMs: window.benchCpuMs, onStep });
       },
-      { name: module, module: `/wasm/${module}/choir_wasm_client.js`, config, warm: Number(warm), timed: Number(timed) },
+      { name: module, module: `/wasm/${module}/choir_wasm_client.js`, config, precision, warm: Number(warm), timed: Number(timed) },
     );
   const wgsl = await train("wgsl");
   const cpu = await train("cpu");

@@ -9,12 +9,15 @@
 
 use core::ops::Range;
 
+use quantised::{QuantisedMatrix, WeightPrecision};
+
 #[cfg(feature = "burn")]
 pub mod burn;
 pub mod checks;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 pub mod kernels;
+pub mod quantised;
 pub mod record;
 #[cfg(feature = "wgsl")]
 pub mod wgsl;
@@ -263,6 +266,23 @@ pub trait Engine {
     fn device(&self) -> DeviceInfo;
     /// Uploads a frozen tensor.
     fn frozen(&mut self, values: &[f32], shape: [usize; 2]) -> Result<Self::Tensor, EngineError>;
+    /// Uploads a frozen matrix that is dequantised where it is used: as the weight of a linear layer
+    /// or as a word table; nothing else takes it. Without kernels for that it is dequantised here.
+    fn frozen_quantised(&mut self, matrix: QuantisedMatrix) -> Result<Self::Tensor, EngineError> {
+        self.frozen(&matrix.dequantised(), matrix.shape())
+    }
+    /// Uploads a frozen tensor in this precision.
+    fn frozen_in(
+        &mut self,
+        precision: WeightPrecision,
+        values: &[f32],
+        shape: [usize; 2],
+    ) -> Result<Self::Tensor, EngineError> {
+        match precision.integers() {
+            None => self.frozen(values, shape),
+            Some(integers) => self.frozen_quantised(QuantisedMatrix::new(values, shape, integers)?),
+        }
+    }
     /// Loads the adapter's flat vector; the optimizer's state starts anew.
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError>;
     /// Starts a step: what the last one recorded is gone, its buffers are used again.

@@ -3,6 +3,7 @@
 use choir_shared::task::{AdapterLayout, TaskConfig, TaskError};
 
 use crate::adapter::AdapterViews;
+use crate::engine::quantised::WeightPrecision;
 use crate::engine::{AdamW, DeviceInfo, Engine, EngineError, StepCounts};
 use crate::model::loader::{EncoderLoader, LoadError};
 use crate::model::{Encoder, FrozenHead, Model};
@@ -108,6 +109,18 @@ impl<E: Engine> Trainer<E> {
     /// The adapter's parts.
     pub fn layout(&self) -> &AdapterLayout {
         &self.layout
+    }
+
+    /// Keeps the frozen matrices in this precision; before the first bytes of weights.
+    ///
+    /// # Errors
+    /// [`TrainError::TooEarly`] once the weights are there.
+    pub fn set_precision(&mut self, precision: WeightPrecision) -> Result<(), TrainError> {
+        let Stage::Loading(loader) = &mut self.stage else {
+            return Err(TrainError::TooEarly("open a new trainer"));
+        };
+        **loader = EncoderLoader::new(self.task.base.shape).in_precision(precision);
+        Ok(())
     }
 
     /// The next bytes of the safetensors file, in any chunking.

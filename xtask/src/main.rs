@@ -91,7 +91,7 @@ const HELP: &str = "cargo xtask <command>
                              (--as-built: neither set up nor build before)
   kat --in FILE --out FILE   every value of the protocol for given secrets
   size [--json FILE]         what a visitor downloads, compressed
-  bench train --workload encoder [--json FILE]
+  bench train --workload encoder [--quant int8|int4] [--json FILE]
                              a training step in Chromium against the limit of its WebGPU
   bench secure-sum --live [--json FILE] [--as-built]
                              real client machines against workerd, lost at random

@@ -9,6 +9,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use super::clock::milliseconds;
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
+use crate::engine::quantised::WeightPrecision;
 use crate::engine::{EngineError, OptimizerState};
 use crate::train::batch::Examples;
 use crate::train::{self, TrainError};
@@ -57,16 +58,19 @@ pub struct Trainer {
 #[wasm_bindgen]
 impl Trainer {
     /// A trainer for the task with this configuration (wire bytes), on a device of this engine.
-    pub async fn open(config: Vec<u8>) -> Result<Self, ApiError> {
+    /// `precision` is what the frozen matrices are kept in: `"f32"`, which is also what none stands
+    /// for, `"int8"` or `"int4"`.
+    pub async fn open(config: Vec<u8>, precision: Option<String>) -> Result<Self, ApiError> {
+        let precision = precision_of(precision.as_deref())?;
         let config: TaskConfig = wire::decode(&config, limits::TASK_CONFIG)
             .map_err(|error| ApiError::new("bad-input", &error))?;
         config
             .check()
             .map_err(|error| ApiError::new("bad-task", &error))?;
         let engine = open_engine().await?;
-        Ok(Self {
-            inner: train::Trainer::new(engine, config)?,
-        })
+        let mut inner = train::Trainer::new(engine, config)?;
+        inner.set_precision(precision)?;
+        Ok(Self { inner })
     }
 
     /// The device and its adapter's name.
@@ -218,6 +222,18 @@ impl Trainer {
             submits: counts.submits,
             peak_bytes: counts.peak_bytes,
         })
+    }
+}
+
+fn precision_of(name: Option<&str>) -> Result<WeightPrecision, ApiError> {
+    match name {
+        None | Some("f32") => Ok(WeightPrecision::F32),
+        Some("int8") => Ok(WeightPrecision::Int8),
+        Some("int4") => Ok(WeightPrecision::Int4),
+        Some(other) => Err(ApiError::new(
+            "bad-input",
+            &format!("no precision of weights: {other}"),
+        )),
     }
 }
 

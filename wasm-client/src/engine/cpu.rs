@@ -7,12 +7,14 @@ use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
     NormCall, NormGradient, WeightGradient,
 };
+use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
     StepCounts, checks,
 };
 pub use buffer::CpuBuffer;
 use buffer::{Meter, Pool};
+use panel::Panel;
 pub use rows::adamw;
 use rows::{Norm, Sequences};
 
@@ -20,6 +22,7 @@ mod attention;
 mod buffer;
 mod embedding;
 mod linear;
+mod panel;
 mod parallel;
 mod pointwise;
 mod product;
@@ -29,6 +32,7 @@ mod rows;
 pub struct CpuKernels {
     pool: Pool,
     meter: Meter,
+    panel: Panel,
     adapter: Vec<f32>,
     gradient: Vec<f32>,
     optimizer: OptimizerState,
@@ -50,6 +54,7 @@ impl CpuKernels {
         Self {
             pool: Pool::default(),
             meter: Meter::default(),
+            panel: Panel::default(),
             adapter: Vec::new(),
             gradient: Vec::new(),
             optimizer: OptimizerState::default(),
@@ -89,6 +94,10 @@ impl Kernels for CpuKernels {
 
     fn upload(&mut self, values: &[f32], _: [usize; 2]) -> Result<CpuBuffer, EngineError> {
         Ok(CpuBuffer::new(values.to_vec(), &self.meter))
+    }
+
+    fn upload_quantised(&mut self, matrix: QuantisedMatrix) -> Result<CpuBuffer, EngineError> {
+        Ok(CpuBuffer::quantised(matrix, &self.meter))
     }
 
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<CpuBuffer, EngineError> {

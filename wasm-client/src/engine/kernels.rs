@@ -6,6 +6,7 @@
 //! Gradients of the adapter go to the kernels' own flat gradient buffer, at the parameter's range,
 //! and are written (not added) once per step.
 
+use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EngineError, LinearLayer, LoraFactors,
     OptimizerState, Parameter, StepCounts, Weight,
@@ -166,6 +167,9 @@ pub trait Kernels {
     fn device(&self) -> DeviceInfo;
     /// Frozen values.
     fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<Self::Buffer, EngineError>;
+    /// A frozen matrix that the kernels dequantise where they use it: as the weight of a linear
+    /// layer or as a word table.
+    fn upload_quantised(&mut self, matrix: QuantisedMatrix) -> Result<Self::Buffer, EngineError>;
     /// Scratch for `rows × columns` values, not cleared. Rows may be rounded up by the kernels.
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<Self::Buffer, EngineError>;
     /// Gives scratch back for the next `allocate`. Work already queued still reads it.

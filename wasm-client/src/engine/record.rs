@@ -10,6 +10,7 @@ use core::cell::RefCell;
 use std::rc::Rc;
 
 use super::kernels::{AttentionCall, Kernels, LinearCall, NormCall, trained};
+use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
     LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts, Weight,
@@ -112,6 +113,11 @@ impl<K: Kernels> Engine for Recorded<K> {
     fn frozen(&mut self, values: &[f32], shape: [usize; 2]) -> Result<Self::Tensor, EngineError> {
         check::length("frozen tensor", shape[0] * shape[1], values.len())?;
         Ok(Value::frozen(self.kernels.upload(values, shape)?, shape))
+    }
+
+    fn frozen_quantised(&mut self, matrix: QuantisedMatrix) -> Result<Self::Tensor, EngineError> {
+        let shape = matrix.shape();
+        Ok(Value::frozen(self.kernels.upload_quantised(matrix)?, shape))
     }
 
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {

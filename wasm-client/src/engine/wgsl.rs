@@ -8,9 +8,10 @@ use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
     NormCall, NormGradient, WeightGradient,
 };
+use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
-    StepCounts,
+    StepCounts, checks,
 };
 use attention::Pass;
 use batch::{Largest, Tables};
@@ -31,6 +32,7 @@ mod linear;
 mod memory;
 mod model_calls;
 mod product;
+mod quantised;
 mod readback;
 mod reduce;
 mod row_calls;
@@ -173,26 +175,14 @@ impl Kernels for WgslKernels {
     }
 
     fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<GpuBuffer, EngineError> {
-        self.device.check()?;
-        let expected = shape[0] * shape[1];
-        if values.len() != expected {
-            let (what, found) = ("values to be uploaded".to_owned(), values.len());
-            return Err(EngineError::Shape {
-                what,
-                expected,
-                found,
-            });
-        }
-        let mut buffer = self
-            .memory
-            .create(&self.device, "frozen", expected, storage())?;
+        checks::length("values to be uploaded", shape[0] * shape[1], values.len())?;
+        let mut buffer = self.upload_words("frozen", bytemuck::cast_slice(values))?;
         buffer.rows = shape[0];
-        self.device
-            .queue
-            .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
-        // Lets go of the copy that waits for a submit.
-        self.device.queue.submit([]);
         Ok(buffer)
+    }
+
+    fn upload_quantised(&mut self, matrix: QuantisedMatrix) -> Result<GpuBuffer, EngineError> {
+        self.upload_matrix(&matrix)
     }
 
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<GpuBuffer, EngineError> {

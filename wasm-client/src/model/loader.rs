@@ -8,6 +8,7 @@ use choir_shared::task::{EncoderShape, Target};
 use super::Encoder;
 use super::tensors::{EncoderTensor, NormPlace};
 use super::weights::{FileTensor, SafetensorsReader, WeightsError};
+use crate::engine::quantised::WeightPrecision;
 use crate::engine::{Engine, EngineError};
 
 /// What can go wrong between a file and an encoder.
@@ -42,6 +43,7 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct EncoderLoader<T> {
     shape: EncoderShape,
+    precision: WeightPrecision,
     reader: SafetensorsReader,
     /// What is still to come, by name without prefix.
     wanted: BTreeMap<String, EncoderTensor>,
@@ -56,10 +58,19 @@ impl<T: Clone> EncoderLoader<T> {
             .map(|tensor| (file_name(tensor), tensor));
         Self {
             shape,
+            precision: WeightPrecision::F32,
             reader: SafetensorsReader::default(),
             wanted: wanted.collect(),
             loaded: BTreeMap::new(),
         }
+    }
+
+    /// Keeps the matrices of the tensors still to come in this precision. Each is quantised when it
+    /// is complete, so the model is never held in f32.
+    #[must_use]
+    pub fn in_precision(mut self, precision: WeightPrecision) -> Self {
+        self.precision = precision;
+        self
     }
 
     /// Takes the next bytes of the file.
@@ -73,6 +84,7 @@ impl<T: Clone> EncoderLoader<T> {
     ) -> Result<(), LoadError> {
         let Self {
             shape,
+            precision,
             reader,
             wanted,
             loaded,
@@ -82,7 +94,8 @@ impl<T: Clone> EncoderLoader<T> {
                 return Ok(());
             };
             let (values, dimensions) = as_engine_wants(tensor, file, shape)?;
-            loaded.insert(tensor, engine.frozen(&values, dimensions)?);
+            let precision = tensor.precision(*precision);
+            loaded.insert(tensor, engine.frozen_in(precision, &values, dimensions)?);
             Ok(())
         })
     }

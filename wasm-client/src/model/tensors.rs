@@ -2,6 +2,8 @@
 
 use choir_shared::task::{EncoderShape, Target};
 
+use crate::engine::quantised::WeightPrecision;
+
 /// One frozen tensor. Matrices of linear layers are `[in, out]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EncoderTensor {
@@ -49,6 +51,18 @@ impl EncoderTensor {
                 .flat_map(|&p| [Self::NormGain(p), Self::NormBias(p)]),
         );
         tensors
+    }
+
+    /// What this tensor is kept in where the model's matrices are to be in `precision`. What is added
+    /// or multiplied as a vector stays in f32, and so do the short tables of positions and types.
+    /// Words take eight bits at least: a row is read as it is, without the sum of a product in which
+    /// errors cancel.
+    pub fn precision(self, precision: WeightPrecision) -> WeightPrecision {
+        match (self, precision) {
+            (Self::Word, WeightPrecision::Int4) => WeightPrecision::Int8,
+            (Self::Word | Self::Weight(..), precision) => precision,
+            _ => WeightPrecision::F32,
+        }
     }
 
     /// `[rows, columns]`; rows are 0 where any number will do.

@@ -7,6 +7,7 @@ use candle_transformers::models::bert::{BertModel, Config, HiddenAct, PositionEm
 use choir_wasm_client::bench::SHAPE;
 use choir_wasm_client::engine::burn::BurnEngine;
 use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::quantised::WeightPrecision;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
 use choir_wasm_client::engine::{Batch, Engine};
@@ -78,7 +79,7 @@ fn by_candle(model: &BertModel, batch: &Batch, length: usize) -> candle_core::Re
 }
 
 fn agrees<E: Engine>(mut engine: E, weights: &[u8], expected: &[(Batch, Outputs)]) {
-    let encoder = encoder(&mut engine, SHAPE, weights);
+    let encoder = encoder(&mut engine, SHAPE, WeightPrecision::F32, weights);
     let mut worst = Worst::default();
     for (at, (batch, expected)) in expected.iter().enumerate() {
         engine.begin(batch, false).expect("begin");

@@ -11,6 +11,7 @@ use choir_shared::task::{
 };
 use choir_wasm_client::adapter::AdapterViews;
 use choir_wasm_client::bench;
+use choir_wasm_client::engine::quantised::WeightPrecision;
 use choir_wasm_client::engine::{AdamW, Batch, Engine};
 use choir_wasm_client::model::loader::EncoderLoader;
 use choir_wasm_client::model::{Encoder, Model};
@@ -26,6 +27,8 @@ const STEPS: usize = 5;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) task: TaskConfig,
+    /// What the frozen matrices are kept in.
+    pub(crate) precision: WeightPrecision,
     /// A safetensors file.
     pub(crate) weights: Vec<u8>,
     pub(crate) adapter: Vec<f32>,
@@ -67,6 +70,25 @@ impl Case {
         ))
     }
 
+    /// A block of such widths on sequences of such lengths, with random weights.
+    pub(crate) fn odd(dim: u32, heads: u32, intermediate: u32, lengths: &[usize]) -> Self {
+        let shape = EncoderShape {
+            dim,
+            layers: 1,
+            heads,
+            intermediate,
+            vocabulary: 101,
+            positions: 40,
+            norm_eps: 1e-12,
+        };
+        let weights = safetensors_file::random(&shape);
+        Self::new("odd", shape, weights, lengths)
+    }
+
+    pub(crate) fn in_precision(self, precision: WeightPrecision) -> Self {
+        Self { precision, ..self }
+    }
+
     fn new(name: &'static str, shape: EncoderShape, weights: Vec<u8>, lengths: &[usize]) -> Self {
         let mut task = bench::task();
         task.name = name.into();
@@ -96,6 +118,7 @@ impl Case {
         Self {
             name,
             task,
+            precision: WeightPrecision::F32,
             weights,
             adapter,
             batch,
@@ -108,7 +131,7 @@ impl Case {
 
     /// The case's model on an engine, with its adapter loaded.
     pub(crate) fn load<E: Engine>(&self, engine: &mut E) -> Model<E::Tensor> {
-        let encoder = encoder(engine, self.task.base.shape, &self.weights);
+        let encoder = encoder(engine, self.task.base.shape, self.precision, &self.weights);
         engine.load_adapter(&self.adapter).expect("adapter");
         Model::new(encoder, AdapterViews::new(&self.layout(), &self.task), None)
     }
@@ -142,9 +165,10 @@ impl Case {
 pub(crate) fn encoder<E: Engine>(
     engine: &mut E,
     shape: EncoderShape,
+    precision: WeightPrecision,
     weights: &[u8],
 ) -> Encoder<E::Tensor> {
-    let mut loader = EncoderLoader::new(shape);
+    let mut loader = EncoderLoader::new(shape).in_precision(precision);
     loader.push(engine, weights).expect("weights");
     loader.finish().expect("encoder")
 }

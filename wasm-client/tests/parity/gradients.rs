@@ -29,7 +29,7 @@ fn agrees<E: Engine>(case: &Case, mut engine: E, kind: &str, reference: &Outcome
     }
 }
 
-fn engines_agree(case: &Case, tunings: &[Tuning]) {
+pub(crate) fn engines_agree(case: &Case, tunings: &[Tuning]) {
     let reference = case.run(&mut BurnEngine::flex());
     assert!(reference.losses.last() < reference.losses.first());
     agrees(

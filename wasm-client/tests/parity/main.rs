@@ -9,6 +9,7 @@ mod candle;
 mod case;
 mod compare;
 mod gradients;
+mod quantised;
 mod reference;
 mod safetensors_file;
 mod workload;

@@ -4,14 +4,15 @@ use core::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
 
 use crate::engine::checks::Room;
+use crate::engine::quantised::QuantisedMatrix;
 
 /// Bytes held. They only grow: scratch goes back to the pool, frozen tensors stay.
 #[derive(Clone, Default)]
 pub(super) struct Meter(Rc<Cell<u64>>);
 
 impl Meter {
-    fn add(&self, values: usize) {
-        self.0.set(self.0.get() + 4 * values as u64);
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.set(self.0.get() + bytes as u64);
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -19,26 +20,45 @@ impl Meter {
     }
 }
 
-/// f32 storage; cheap to clone.
+/// f32 storage, or a quantised matrix, which has no f32 values; cheap to clone.
 #[derive(Clone)]
-pub struct CpuBuffer(Rc<RefCell<Vec<f32>>>);
+pub struct CpuBuffer {
+    values: Rc<RefCell<Vec<f32>>>,
+    quantised: Option<Rc<QuantisedMatrix>>,
+}
 
 impl CpuBuffer {
     pub(super) fn new(values: Vec<f32>, meter: &Meter) -> Self {
-        meter.add(values.len());
-        Self(Rc::new(RefCell::new(values)))
+        meter.add(size_of_val(&values[..]));
+        Self {
+            values: Rc::new(RefCell::new(values)),
+            quantised: None,
+        }
+    }
+
+    pub(super) fn quantised(matrix: QuantisedMatrix, meter: &Meter) -> Self {
+        meter.add(matrix.len_bytes());
+        Self {
+            values: Rc::default(),
+            quantised: Some(Rc::new(matrix)),
+        }
     }
 
     pub(super) fn values(&self) -> Ref<'_, Vec<f32>> {
-        self.0.borrow()
+        self.values.borrow()
     }
 
     pub(super) fn values_mut(&self) -> RefMut<'_, Vec<f32>> {
-        self.0.borrow_mut()
+        self.values.borrow_mut()
+    }
+
+    /// The quantised matrix, if it is one.
+    pub(super) fn matrix(&self) -> Option<&QuantisedMatrix> {
+        self.quantised.as_deref()
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.values, &other.values)
     }
 }
 

@@ -14,21 +14,31 @@ impl CpuKernels {
         dim: usize,
     ) -> Result<(), EngineError> {
         let (word, position) = (tables.word.values(), tables.position.values());
+        let mut dequantised = vec![0.0; dim];
         let token_type = tables.token_type.values();
         let prompt = prompt.map_or(&[][..], |prompt| self.trained(&prompt.range));
         let mut out = out.values_mut();
         let mut rows = out.chunks_exact_mut(dim);
         for pair in self.batch.token_starts.windows(2) {
             let tokens = &self.batch.tokens[pair[0] as usize..pair[1] as usize];
-            let words = tokens
-                .iter()
-                .map(|&token| &word[token as usize * dim..][..dim]);
-            let sources = prompt.chunks_exact(dim).chain(words);
-            for ((source, position), row) in sources.zip(position.chunks_exact(dim)).zip(&mut rows)
-            {
+            let mut positions = position.chunks_exact(dim);
+            let mut add = |source: &[f32]| {
+                let (Some(position), Some(row)) = (positions.next(), rows.next()) else {
+                    return;
+                };
                 let added = position.iter().zip(&token_type[..dim]);
                 for ((out, source), (position, kind)) in row.iter_mut().zip(source).zip(added) {
                     *out = source + position + kind;
+                }
+            };
+            prompt.chunks_exact(dim).for_each(&mut add);
+            for &token in tokens {
+                match tables.word.matrix() {
+                    Some(matrix) => {
+                        matrix.dequantise(token as usize, 0..dim, &mut dequantised);
+                        add(&dequantised);
+                    }
+                    None => add(&word[token as usize * dim..][..dim]),
                 }
             }
         }

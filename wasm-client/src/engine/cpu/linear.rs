@@ -5,9 +5,11 @@ use core::ops::Deref;
 
 use super::CpuKernels;
 use super::buffer::CpuBuffer;
-use super::product::{Store, multiply, row_major, transposed};
+use super::panel::Side;
+use super::product::{Matrix, Store, multiply, row_major, transposed};
+use crate::engine::checks::length;
 use crate::engine::kernels::{LinearCall, LinearInputGradient, LoraGradient, WeightGradient};
-use crate::engine::{EngineError, Weight};
+use crate::engine::{EngineError, LinearLayer, Weight};
 
 impl CpuKernels {
     pub(super) fn multiply_linear(
@@ -28,8 +30,7 @@ impl CpuKernels {
             bias: bias.as_ref().map(|bias| &bias[..outputs]),
             ..Store::default()
         };
-        let weight = self.values_of(&layer.weight);
-        multiply(y, x, row_major(&weight, layer.shape)?, store)?;
+        self.multiply_weight(y, x, layer, Side::Plain, store)?;
         let Some((lora, low_rank)) = low_rank else {
             return Ok(());
         };
@@ -65,12 +66,11 @@ impl CpuKernels {
         let d_x = &mut d_x[..rows * inputs];
         let d_y = d_y.values();
         let d_y = row_major(&d_y, [rows, outputs])?;
-        let weight = self.values_of(&layer.weight);
         let store = Store {
             add,
             ..Store::default()
         };
-        multiply(d_x, d_y, transposed(&weight, layer.shape)?, store)?;
+        self.multiply_weight(d_x, d_y, layer, Side::Transposed, store)?;
         let Some((lora, d_low_rank)) = low_rank else {
             return Ok(());
         };
@@ -148,6 +148,32 @@ impl CpuKernels {
             }
         }
         Ok(())
+    }
+
+    /// `out (+)= x·W + bias`, or `x·Wᵀ`, whatever `W` is kept in.
+    fn multiply_weight(
+        &self,
+        out: &mut [f32],
+        x: Matrix<'_>,
+        layer: &LinearLayer<CpuBuffer>,
+        side: Side,
+        store: Store<'_>,
+    ) -> Result<(), EngineError> {
+        if let Weight::Frozen(buffer) = &layer.weight
+            && let Some(matrix) = buffer.matrix()
+        {
+            length("rows of a weight", layer.shape[0], matrix.shape()[0])?;
+            length("columns of a weight", layer.shape[1], matrix.shape()[1])?;
+            return self
+                .panel
+                .multiply(out, x, matrix, side, store, &self.meter);
+        }
+        let weight = self.values_of(&layer.weight);
+        let weight = match side {
+            Side::Plain => row_major(&weight, layer.shape)?,
+            Side::Transposed => transposed(&weight, layer.shape)?,
+        };
+        multiply(out, x, weight, store)
     }
 
     /// A weight's values, wherever they lie.

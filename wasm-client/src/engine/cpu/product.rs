@@ -64,29 +64,46 @@ pub(super) fn multiply(
     b: Matrix<'_>,
     store: Store<'_>,
 ) -> Result<(), EngineError> {
+    let width = b.shape[1];
+    multiply_columns(out, [0, width], a, b, store)
+}
+
+/// [`multiply`] into the columns of `out` from `first` on, of `width` in all.
+pub(super) fn multiply_columns(
+    out: &mut [f32],
+    [first, width]: [usize; 2],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    store: Store<'_>,
+) -> Result<(), EngineError> {
     let ([rows, inner], [depth, columns]) = (a.shape, b.shape);
     let biases = store.bias.map_or(columns, <[f32]>::len);
-    if inner != depth || biases != columns || out.len() != rows * columns {
+    let fits = first + columns <= width && out.len() == rows * width;
+    if inner != depth || biases != columns || !fits {
         return Err(EngineError::Shape {
             what: format!("matrix product of {rows} by {inner} and {depth} by {columns}"),
-            expected: rows * columns,
+            expected: rows * width,
             found: out.len(),
         });
     }
+    if out.is_empty() || columns == 0 {
+        return Ok(());
+    }
     if let Some(bias) = store.bias {
-        add_bias(out, bias, store.add);
+        add_bias(out, [first, width], bias, store.add);
     }
     let stride = |matrix: &Matrix<'_>, axis: usize| matrix.strides[axis] as isize;
     // SAFETY: `matrix` has checked that every element of `a` and of `b` lies within its slice, and
-    // the lines above that `out` has `rows` rows of `columns` values, which nothing else refers to.
+    // the lines above that `out` has `rows` rows of `width` values, `columns` of them from `first`
+    // on, which nothing else refers to.
     unsafe {
         gemm::gemm(
             rows,
             columns,
             depth,
-            out.as_mut_ptr(),
+            out[first..].as_mut_ptr(),
             1,
-            columns as isize,
+            width as isize,
             store.add || store.bias.is_some(),
             a.values.as_ptr(),
             stride(&a, 1),
@@ -105,8 +122,9 @@ pub(super) fn multiply(
     Ok(())
 }
 
-fn add_bias(out: &mut [f32], bias: &[f32], add: bool) {
-    for row in out.chunks_exact_mut(bias.len().max(1)) {
+fn add_bias(out: &mut [f32], [first, width]: [usize; 2], bias: &[f32], add: bool) {
+    for row in out.chunks_exact_mut(width) {
+        let row = &mut row[first..][..bias.len()];
         if add {
             row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
         } else {

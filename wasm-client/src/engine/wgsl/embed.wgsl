@@ -1,13 +1,13 @@
 // Token rows: word (or the prompt's row) + position + token type 0. `rows` holds per row: token
-// id, or the virtual token's number; 1 if virtual; position; sequence.
-struct Call { count: u32, dim4: u32, prompt_offset: u32 }
+// id, or the virtual token's number; 1 if virtual; position; sequence. `word_vector` reads the word
+// table, whatever it is kept in.
+struct Call { count: u32, dim4: u32, prompt_offset: u32, word_rows: u32 }
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> word: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> position: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> token_type: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> adapter: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(OUT) var<storage, read_write> out: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -20,7 +20,7 @@ fn main(
   let column = at % call.dim4;
   var value = position[row.z * call.dim4 + column] + token_type[column];
   if (row.y == 0u) {
-    value += word[row.x * call.dim4 + column];
+    value += word_vector(row.x, column);
   } else {
     let p = call.prompt_offset + (row.x * call.dim4 + column) * 4u;
     value += vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);

@@ -2,12 +2,13 @@
 
 use super::super::kernels::{LinearCall, LinearInputGradient, LoraGradient, WeightGradient};
 use super::super::{EngineError, LinearLayer, Parameter, Weight};
+use super::WgslKernels;
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
 use super::product::Product;
 use super::reduce::Reduction;
 use super::shader::Shader;
-use super::{WgslKernels, small};
+use super::small::{self, Small};
 
 /// `y (+)= scale · x·W + bias` by the kernel for any size.
 struct Thin<'a> {
@@ -205,7 +206,13 @@ impl WgslKernels {
             Way::Backward { add } => (output, input, true, add),
         };
         let bias = layer.bias.as_ref().filter(|_| !transposed);
-        let tiles = self.tuning.product(k as u32, n as u32, transposed);
+        let integers = match &layer.weight {
+            Weight::Frozen(w) => w.integers(),
+            Weight::Trained(_) => None,
+        };
+        let tiles = self
+            .tuning
+            .product(k as u32, n as u32, transposed, integers);
         if let (Some(tiles), Weight::Frozen(w), None | Some(Weight::Frozen(_))) =
             (tiles, &layer.weight, bias)
         {
@@ -213,7 +220,7 @@ impl WgslKernels {
                 Some(Weight::Frozen(bias)) => Some(bias),
                 _ => None,
             };
-            w.expect("weights of a linear layer", k * n)?;
+            w.expect_matrix("weights of a linear layer", layer.shape)?;
             let buffers = [x, w, frozen.unwrap_or(w), y];
             let add = add || frozen.is_some();
             return self.tiled(tiles, buffers, [rows, k, n], add, low_rank);
@@ -273,11 +280,14 @@ impl WgslKernels {
             words[4..8].copy_from_slice(&found.map(|word| word as u32));
             words[8] = part.scale.to_bits();
         }
+        let mut buffers = vec![x, w, bias, low, &self.adapter.flat];
+        buffers.extend(w.scales.as_ref().map(|scales| &scales.values));
+        buffers.push(y);
         self.commands.dispatch(
             &self.device,
             &Dispatch {
                 shader: Shader::Product(tiles),
-                buffers: &[x, w, bias, low, &self.adapter.flat, y],
+                buffers: &buffers,
                 words: &words,
                 groups: tiles.groups(rows as u32, n as u32),
             },
@@ -287,25 +297,38 @@ impl WgslKernels {
     fn thin(&mut self, thin: &Thin<'_>) -> Result<(), EngineError> {
         let [rows, k, n] = thin.sizes;
         thin.x.expect("x of a product", rows * k)?;
-        thin.w.0.expect("weights of a product", thin.w.1 + k * n)?;
+        let (w, w_at) = thin.w;
+        let shape = if thin.transposed { [n, k] } else { [k, n] };
+        match &w.scales {
+            Some(_) => w.expect_matrix("weights of a product", shape)?,
+            None => w.expect("weights of a product", w_at + k * n)?,
+        }
         thin.y.expect("y of a product", rows * n)?;
-        let (bias, bias_offset) = thin.bias.unwrap_or(thin.w);
-        bias.expect("bias of a product", bias_offset + n)?;
+        let (bias, bias_offset) = thin.bias.unwrap_or((thin.x, 0));
+        if thin.bias.is_some() {
+            bias.expect("bias of a product", bias_offset + n)?;
+        }
         let words = [
             rows as u32,
             n as u32,
             k as u32,
-            thin.w.1 as u32,
+            w_at as u32,
             u32::from(thin.add),
             u32::from(thin.bias.is_some()),
             bias_offset as u32,
             thin.scale.to_bits(),
         ];
+        let mut buffers = vec![thin.x, w, bias];
+        buffers.extend(w.scales.as_ref().map(|scales| &scales.values));
+        buffers.push(thin.y);
         self.commands.dispatch(
             &self.device,
             &Dispatch {
-                shader: Shader::Small(thin.transposed),
-                buffers: &[thin.x, thin.w.0, bias, thin.y],
+                shader: Shader::Small(Small {
+                    transposed: thin.transposed,
+                    integers: w.integers(),
+                }),
+                buffers: &buffers,
                 words: &words,
                 groups: small::groups(rows as u32, n as u32),
             },

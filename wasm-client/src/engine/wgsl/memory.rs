@@ -1,14 +1,16 @@
 //! Device buffers, and the pool that scratch comes from and goes back to.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use wgpu::BufferUsages;
 
 use super::super::EngineError;
 use super::super::checks::{self, Room};
+use super::super::quantised::Integers;
 use super::device::Device;
 
-/// f32 (or u32) storage on the device; cheap to clone.
+/// f32 (or u32) storage on the device, or a quantised matrix; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GpuBuffer {
     pub(super) id: u64,
@@ -17,12 +19,42 @@ pub struct GpuBuffer {
     pub(super) len: usize,
     /// Its rows where it was uploaded as a matrix, else zero.
     pub(super) rows: usize,
+    /// Where it holds a quantised matrix; `len` is 0 then.
+    pub(super) scales: Option<Rc<Scales>>,
+}
+
+/// What the numbers of a quantised matrix stand for.
+#[derive(Debug)]
+pub(super) struct Scales {
+    pub(super) integers: Integers,
+    /// `[rows, columns]` of the matrix.
+    pub(super) shape: [usize; 2],
+    /// `[groups, rows]`, rows in whole blocks.
+    pub(super) values: GpuBuffer,
 }
 
 impl GpuBuffer {
     /// An error unless `values` fit.
     pub(super) fn expect(&self, what: &'static str, values: usize) -> Result<(), EngineError> {
         checks::room(what, self, values)
+    }
+
+    /// As [`Self::expect`], for a matrix of this shape that may be quantised.
+    pub(super) fn expect_matrix(
+        &self,
+        what: &'static str,
+        shape: [usize; 2],
+    ) -> Result<(), EngineError> {
+        let Some(scales) = &self.scales else {
+            return self.expect(what, shape[0] * shape[1]);
+        };
+        checks::length(what, shape[0], scales.shape[0])?;
+        checks::length(what, shape[1], scales.shape[1])
+    }
+
+    /// The numbers it holds; none for f32.
+    pub(super) fn integers(&self) -> Option<Integers> {
+        self.scales.as_ref().map(|scales| scales.integers)
     }
 }
 
@@ -73,6 +105,7 @@ impl Memory {
             raw,
             len: (bytes / 4) as usize,
             rows: 0,
+            scales: None,
         })
     }
 

@@ -31,20 +31,25 @@ impl WgslKernels {
         )?;
         let count = self.batch.row_count as u32 * dim4;
         out.expect("embedded rows", count as usize * 4)?;
+        word.expect_matrix("word table", [word.rows, dim])?;
+        position.expect("position table", position.rows * dim)?;
+        token_type.expect("type table", dim)?;
         let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
+        let mut buffers = vec![
+            &self.batch.rows,
+            word,
+            position,
+            token_type,
+            &self.adapter.flat,
+        ];
+        buffers.extend(word.scales.as_ref().map(|scales| &scales.values));
+        buffers.push(out);
         self.commands.dispatch(
             &self.device,
             &Dispatch {
-                shader: Shader::Embed,
-                buffers: &[
-                    &self.batch.rows,
-                    word,
-                    position,
-                    token_type,
-                    &self.adapter.flat,
-                    out,
-                ],
-                words: &[count, dim4, offset],
+                shader: Shader::Embed(word.integers()),
+                buffers: &buffers,
+                words: &[count, dim4, offset, word.rows.next_multiple_of(4) as u32],
                 groups: linear_groups(count),
             },
         )

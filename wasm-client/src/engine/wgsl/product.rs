@@ -10,12 +10,17 @@
 
 use core::fmt::Write as _;
 
+use super::super::quantised::Integers;
+use super::quantised::{GROUP_BLOCKS, block_type, unpacked_columns};
+
 /// A product `y = x·W (+ b) + scale·low·B` or `y (+)= x·Wᵀ + scale·low·Aᵀ`; `W` is `[k, n]`, or
 /// `[n, k]` where transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Product {
     /// Reads `W` along its rows.
     pub(super) transposed: bool,
+    /// The numbers that `W` is kept in; none for f32.
+    pub(super) integers: Option<Integers>,
     /// Rows of one thread's tile.
     pub(super) rows: u32,
     /// Columns of one thread's tile, a multiple of four that divides `n`.
@@ -35,27 +40,86 @@ impl Product {
         ]
     }
 
-    /// The shader's text; bindings `x`, `w`, `bias`, `low`, `factors`, `y`.
+    /// The shader's text; bindings `x`, `w`, `bias`, `low`, `factors`, `scales` if `W` has them, `y`.
     pub(super) fn source(self) -> String {
         let mut text = String::with_capacity(64 * (self.rows * self.columns) as usize);
         self.head(&mut text);
-        text.push_str("for (var k = 0u; k < call.k4; k++) {\n");
-        if self.transposed {
-            self.load_along_rows(&mut text)
-        } else {
-            self.load_blocks(&mut text)
+        match (self.integers, self.transposed) {
+            (None, false) => self.walk(&mut text, "4u * call.n4", Self::load_blocks),
+            (None, true) => self.walk(&mut text, "1u", Self::load_along_rows),
+            (Some(integers), false) => self.walk_numbers(&mut text, integers),
+            (Some(integers), true) => self.walk_numbers_along_rows(&mut text, integers),
         }
-        self.accumulate(&mut text);
-        let step = if self.transposed {
-            "1u"
-        } else {
-            "4u * call.n4"
-        };
-        let _ = writeln!(text, "x_at += 1u; w_at += {step};\n}}");
         self.add_low_rank(&mut text);
         self.store(&mut text);
         text.push_str("}\n");
         text
+    }
+
+    /// All steps of the inner dimension, four at a time.
+    fn walk(self, text: &mut String, stride: &str, load: fn(Self, &mut String)) {
+        text.push_str("for (var k = 0u; k < call.k4; k++) {\n");
+        load(self, text);
+        self.accumulate(text, "");
+        let _ = writeln!(text, "x_at += 1u; w_at += {stride};\n}}");
+    }
+
+    /// The tile's columns are of one group: its scales, one per step, go to `x`.
+    fn walk_numbers(self, text: &mut String, integers: Integers) {
+        let vectors = self.columns / 4;
+        let _ = writeln!(
+            text,
+            "let s_at = id.x * {vectors}u / {GROUP_BLOCKS}u * call.k4;
+for (var k = 0u; k < call.k4; k++) {{"
+        );
+        for j in 0..vectors {
+            let _ = writeln!(text, "let q{j} = w[w_at + {j}u];");
+            for (c, column) in unpacked_columns(integers, &format!("q{j}"))
+                .iter()
+                .enumerate()
+            {
+                let _ = writeln!(text, "let t{} = {column};", 4 * j as usize + c);
+            }
+        }
+        text.push_str("let s = scales[s_at + k];\n");
+        self.accumulate(text, " * s");
+        text.push_str("x_at += 1u; w_at += call.n4;\n}\n");
+    }
+
+    /// The inner dimension runs along the groups: the scales of the tile's columns, which are rows
+    /// of `W`, are read once per group.
+    fn walk_numbers_along_rows(self, text: &mut String, integers: Integers) {
+        let vectors = self.columns / 4;
+        let _ = writeln!(
+            text,
+            "var k = 0u;
+for (var s_at = id.x * {vectors}u; k < call.k4; s_at += call.n4) {{"
+        );
+        for j in 0..vectors {
+            let _ = writeln!(text, "let s{j} = scales[s_at + {j}u];");
+        }
+        let _ = writeln!(
+            text,
+            "let end = min(k + {GROUP_BLOCKS}u, call.k4);\nfor (; k < end; k++) {{"
+        );
+        for j in 0..vectors {
+            let _ = writeln!(text, "let q{j} = w[w_at + k_{j}];");
+            for (c, column) in unpacked_columns(integers, &format!("q{j}"))
+                .iter()
+                .enumerate()
+            {
+                let _ = writeln!(text, "let u{j}_{c} = {column} * s{j};");
+            }
+            for (r, lane) in "xyzw".chars().enumerate() {
+                let _ = writeln!(
+                    text,
+                    "let t{} = vec4<f32>(u{j}_0.{lane}, u{j}_1.{lane}, u{j}_2.{lane}, u{j}_3.{lane});",
+                    4 * j as usize + r
+                );
+            }
+        }
+        self.accumulate(text, "");
+        text.push_str("x_at += 1u; w_at += 1u;\n}\n}\n");
     }
 
     fn head(self, text: &mut String) {
@@ -64,12 +128,21 @@ impl Product {
             columns,
             group: [across, down],
             transposed,
+            integers,
         } = self;
         let vectors = columns / 4;
-        let first = if transposed {
-            format!("{columns}u * call.k4")
-        } else {
-            format!("{vectors}u")
+        let first = match (transposed, integers) {
+            (false, _) => format!("{vectors}u"),
+            (true, None) => format!("{columns}u * call.k4"),
+            (true, Some(_)) => format!("{vectors}u * call.k4"),
+        };
+        let weights = integers.map_or("vec4<f32>", block_type);
+        let (scales, last) = match integers {
+            None => ("", 6),
+            Some(_) => (
+                "@group(0) @binding(6) var<storage, read> scales: array<vec4<f32>>;\n",
+                7,
+            ),
         };
         let _ = write!(
             text,
@@ -77,11 +150,11 @@ impl Product {
   rank: u32, factor_at: u32, rank_stride: u32, column_stride: u32, scale: f32 }}
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<{weights}>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> low: array<f32>;
 @group(0) @binding(5) var<storage, read> factors: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+{scales}@group(0) @binding({last}) var<storage, read_write> y: array<vec4<f32>>;
 @compute @workgroup_size({across}, {down})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
 if (id.x * {vectors}u >= call.n4 || id.y * {rows}u >= call.rows) {{ return; }}
@@ -127,9 +200,10 @@ let y_at = id.y * {rows}u * call.n4 + id.x * {vectors}u;
         }
     }
 
-    fn accumulate(self, text: &mut String) {
+    /// Four steps of every row by those of every column; `factor` is what each row is scaled by.
+    fn accumulate(self, text: &mut String, factor: &str) {
         for i in 0..self.rows {
-            let _ = writeln!(text, "let a{i} = x[x_at + k_{i}];");
+            let _ = writeln!(text, "let a{i} = x[x_at + k_{i}]{factor};");
             for j in 0..self.columns {
                 let _ = write!(text, "c{i}_{j} += dot(a{i}, t{j});");
             }

@@ -1,16 +1,18 @@
 //! The shaders by name: their text and what they bind.
 
+use super::super::quantised::Integers;
 use super::attention::{Attention, Pass};
 use super::product::Product;
-use super::small;
+use super::quantised;
+use super::small::{self, Small};
 
 /// A shader; equal ones share a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Shader {
     /// Register-blocked product.
     Product(Product),
-    /// Product of any size; `true` reads the weights transposed.
-    Small(bool),
+    /// Product of any size.
+    Small(Small),
     /// Sums over rows of outer products, two at a time.
     ReduceRows,
     /// Layer norm.
@@ -27,8 +29,8 @@ pub(super) enum Shader {
     ActivationGradient,
     /// Its gradient in the place of the output's gradient.
     ActivationGradientInPlace,
-    /// Token rows.
-    Embed,
+    /// Token rows, of a word table in such numbers or in f32.
+    Embed(Option<Integers>),
     /// Gradient of the prompt.
     PromptGradient,
     /// Mean over tokens.
@@ -52,8 +54,8 @@ impl Shader {
     /// Its bindings, after the uniform at binding 0.
     pub(super) fn bindings(self) -> Bindings {
         let (read, written) = match self {
-            Self::Product(_) => (5, 1),
-            Self::Small(_) => (3, 1),
+            Self::Product(product) => (5 + u32::from(product.integers.is_some()), 1),
+            Self::Small(small) => (3 + u32::from(small.integers.is_some()), 1),
             Self::ReduceRows => (4, 1),
             Self::Norm => (4, 3),
             Self::NormGradient => (4, 1),
@@ -66,7 +68,7 @@ impl Shader {
             Self::Activation => (1, 1),
             Self::ActivationGradient => (2, 1),
             Self::ActivationGradientInPlace => (1, 1),
-            Self::Embed => (5, 1),
+            Self::Embed(integers) => (5 + u32::from(integers.is_some()), 1),
             Self::PromptGradient => (2, 1),
             Self::MeanPool => (2, 1),
             Self::MeanPoolGradient => (3, 1),
@@ -80,7 +82,7 @@ impl Shader {
     pub(super) fn source(self) -> String {
         match self {
             Self::Product(product) => product.source(),
-            Self::Small(transposed) => small::source(transposed),
+            Self::Small(small) => small::source(small),
             Self::Attention(attention) => attention.source(),
             Self::Activation => nonlinear(include_str!("activation.wgsl")),
             Self::ActivationGradient => nonlinear(include_str!("activation_gradient.wgsl")),
@@ -91,7 +93,7 @@ impl Shader {
             Self::Norm => include_str!("norm.wgsl").to_owned(),
             Self::NormGradient => include_str!("norm_gradient.wgsl").to_owned(),
             Self::Delta => include_str!("delta.wgsl").to_owned(),
-            Self::Embed => include_str!("embed.wgsl").to_owned(),
+            Self::Embed(integers) => embed(integers),
             Self::PromptGradient => include_str!("prompt_gradient.wgsl").to_owned(),
             Self::MeanPool => include_str!("mean_pool.wgsl").to_owned(),
             Self::MeanPoolGradient => include_str!("mean_pool_gradient.wgsl").to_owned(),
@@ -110,6 +112,23 @@ fn reduce_rows() -> String {
     let sums = include_str!("reduce_rows_sums.wgsl");
     let second = sums.replace("first", "second");
     [include_str!("reduce_rows.wgsl"), sums, &second].concat()
+}
+
+/// The word table's rows, by what they are kept in, and the sum with the other tables' rows.
+fn embed(integers: Option<Integers>) -> String {
+    let body = include_str!("embed.wgsl");
+    match integers {
+        None => [
+            include_str!("embed_f32.wgsl"),
+            &body.replace("binding(OUT)", "binding(6)"),
+        ]
+        .concat(),
+        Some(integers) => [
+            &quantised::table_rows(integers)[..],
+            &body.replace("binding(OUT)", "binding(7)"),
+        ]
+        .concat(),
+    }
 }
 
 /// Workgroups of 64 for `count` threads, in two dimensions where one is not enough.

@@ -6,6 +6,9 @@
 
 use core::fmt::Write as _;
 
+use super::super::quantised::Integers;
+use super::quantised::weight_function;
+
 /// Rows of one thread's tile.
 pub(super) const ROWS: u32 = 4;
 /// Columns of one thread's tile.
@@ -18,20 +21,46 @@ pub(super) fn groups(rows: u32, columns: u32) -> [u32; 3] {
     [rows.div_ceil(ROWS * GROUP), columns.div_ceil(COLUMNS), 1]
 }
 
-/// The shader's text; bindings `x`, `w`, `bias`, `y`.
+/// A product of any size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Small {
+    /// Reads `W` along its rows.
+    pub(super) transposed: bool,
+    /// The numbers that `W` is kept in; none for f32.
+    pub(super) integers: Option<Integers>,
+}
+
+/// The shader's text; bindings `x`, `w`, `bias`, `scales` if `W` has them, `y`.
 ///
 /// `y[i, j] (+)= scale · Σ_k x[i, k]·W + bias[j]` with `W = w[offset + k·n + j]`, or
-/// `w[offset + j·k_len + k]` where transposed.
-pub(super) fn source(transposed: bool) -> String {
+/// `w[offset + j·k_len + k]` where transposed. A quantised matrix begins at offset 0.
+pub(super) fn source(small: Small) -> String {
+    let Small {
+        transposed,
+        integers,
+    } = small;
+    let (words, scales, last) = match integers {
+        None => ("f32", "", 4),
+        Some(_) => (
+            "u32",
+            "@group(0) @binding(4) var<storage, read> scales: array<f32>;\n",
+            5,
+        ),
+    };
+    let weight = match integers {
+        None => String::new(),
+        Some(integers) if transposed => weight_function(integers, "call.n", "call.k"),
+        Some(integers) => weight_function(integers, "call.k", "call.n"),
+    };
     let mut text = format!(
         "struct Call {{ rows: u32, n: u32, k: u32, w_offset: u32,
   add: u32, bias: u32, bias_offset: u32, scale: f32 }}
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<{words}>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@compute @workgroup_size({GROUP})
+{scales}@group(0) @binding({last}) var<storage, read_write> y: array<f32>;
+{weight}@compute @workgroup_size({GROUP})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
 let row = id.x * {ROWS}u;
 let column = id.y * {COLUMNS}u;
@@ -51,28 +80,39 @@ if (row >= call.rows || column >= call.n) {{ return; }}
         ("1u", "call.n")
     };
     for j in 0..COLUMNS {
-        let _ = writeln!(
-            text,
-            "var w{j} = call.w_offset + min(column + {j}u, call.n - 1u) * {column_stride};"
-        );
+        let column = format!("min(column + {j}u, call.n - 1u)");
+        let _ = match integers {
+            None => writeln!(
+                text,
+                "var w{j} = call.w_offset + {column} * {column_stride};"
+            ),
+            Some(_) => writeln!(text, "let w{j} = {column};"),
+        };
     }
     let _ = writeln!(text, "let step = {step_stride};\nvar k = 0u;");
     text.push_str("for (; k + 4u <= call.k; k += 4u) {\n");
-    steps(&mut text, 4);
+    steps(&mut text, small, 4);
     text.push_str("}\nfor (; k < call.k; k += 1u) {\n");
-    steps(&mut text, 1);
+    steps(&mut text, small, 1);
     text.push_str("}\n");
     store(&mut text);
     text.push_str("}\n");
     text
 }
 
-fn steps(text: &mut String, count: u32) {
+fn steps(text: &mut String, small: Small, count: u32) {
     for j in 0..COLUMNS {
         for q in 0..count {
-            let _ = write!(text, "let t{j}_{q} = w[w{j} + {q}u * step];");
+            let value = match (small.integers, small.transposed) {
+                (None, _) => format!("w[w{j} + {q}u * step]"),
+                (Some(_), false) => format!("weight(k + {q}u, w{j})"),
+                (Some(_), true) => format!("weight(w{j}, k + {q}u)"),
+            };
+            let _ = write!(text, "let t{j}_{q} = {value};");
         }
-        let _ = writeln!(text, "w{j} += {count}u * step;");
+        if small.integers.is_none() {
+            let _ = writeln!(text, "w{j} += {count}u * step;");
+        }
     }
     for i in 0..ROWS {
         for q in 0..count {

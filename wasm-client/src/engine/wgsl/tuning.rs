@@ -1,5 +1,6 @@
 //! Which shape of kernel for which device and which sizes.
 
+use super::super::quantised::{GROUP, Integers};
 use super::product::Product;
 
 /// Tile sizes. All results are the same; only speed differs.
@@ -32,16 +33,24 @@ impl Tuning {
     };
 
     /// The register-blocked product for these sizes, if there is one.
-    pub(super) fn product(self, k: u32, n: u32, transposed: bool) -> Option<Product> {
+    pub(super) fn product(
+        self,
+        k: u32,
+        n: u32,
+        transposed: bool,
+        integers: Option<Integers>,
+    ) -> Option<Product> {
         if !k.is_multiple_of(4) || !n.is_multiple_of(4) {
             return None;
         }
-        let mut columns = self.columns;
+        // A tile meets one group of a quantised matrix at a time.
+        let mut columns = self.columns.min(GROUP as u32);
         while !n.is_multiple_of(columns) {
             columns /= 2;
         }
         Some(Product {
             transposed,
+            integers,
             rows: self.rows,
             columns,
             group: self.group,
@@ -56,10 +65,10 @@ mod tests {
     #[test]
     fn columns_of_a_tile_divide_the_matrix() {
         for n in (4..2000).step_by(4) {
-            let product = Tuning::SOFTWARE.product(8, n, false).unwrap();
+            let product = Tuning::SOFTWARE.product(8, n, false, None).unwrap();
             assert!(n.is_multiple_of(product.columns) && product.columns >= 4);
         }
-        assert_eq!(Tuning::SOFTWARE.product(384, 77, false), None);
-        assert_eq!(Tuning::SOFTWARE.product(77, 384, false), None);
+        assert_eq!(Tuning::SOFTWARE.product(384, 77, false, None), None);
+        assert_eq!(Tuning::SOFTWARE.product(77, 384, false, None), None);
     }
 }

@@ -3,6 +3,7 @@
 use super::super::super::kernels::{
     Kernels, LinearCall, LinearInputGradient, LoraGradient, WeightGradient,
 };
+use super::super::super::quantised::{Integers, QuantisedMatrix};
 use super::super::super::{LinearLayer, LoraFactors, Parameter, Weight};
 use super::*;
 
@@ -10,7 +11,29 @@ struct Case {
     rows: usize,
     shape: [usize; 2],
     rank: usize,
-    trained: bool,
+    weights: Kept,
+    /// Where the first factor begins in the flat adapter.
+    start: usize,
+}
+
+/// What a layer's weights are kept in; the bias is trained with them, else in f32.
+#[derive(Clone, Copy)]
+enum Kept {
+    Trained,
+    F32,
+    Quantised(Integers),
+}
+
+impl Case {
+    fn new(rows: usize, shape: [usize; 2], rank: usize, weights: Kept) -> Self {
+        Self {
+            rows,
+            shape,
+            rank,
+            weights,
+            start: 1,
+        }
+    }
 }
 
 /// Flat order: A, B, weight, bias.
@@ -37,29 +60,34 @@ impl Layer {
     fn new(kernels: &mut WgslKernels, case: &Case, values: &mut Values) -> Self {
         let [k, n] = case.shape;
         let rank = case.rank;
-        let a = parameter(1, [k, rank]);
+        let a = parameter(case.start, [k, rank]);
         let b = parameter(a.range.end, [rank, n]);
         let weight_at = parameter(b.range.end, case.shape);
         let bias_at = parameter(weight_at.range.end, [1, n]);
         let flat = values.take(bias_at.range.end);
         kernels.load_adapter(&flat).unwrap();
-        let (weight, bias) = if case.trained {
-            (
+        let (mut weight, bias) = match case.weights {
+            Kept::Trained => (
                 flat[weight_at.range.clone()].to_vec(),
                 flat[bias_at.range.clone()].to_vec(),
-            )
-        } else {
-            (values.take(k * n), values.take(n))
+            ),
+            _ => (values.take(k * n), values.take(n)),
         };
-        let frozen = (
-            kernels.upload(&weight, [k, n]).unwrap(),
-            kernels.upload(&bias, [1, n]).unwrap(),
-        );
-        let of = |frozen, at: &Parameter| {
-            if case.trained {
-                Weight::Trained(at.clone())
-            } else {
-                Weight::Frozen(frozen)
+        let bias_of = |kernels: &mut WgslKernels| kernels.upload(&bias, [1, n]).unwrap();
+        let [weight_of, bias_of] = match case.weights {
+            Kept::Trained => [
+                Weight::Trained(weight_at.clone()),
+                Weight::Trained(bias_at.clone()),
+            ],
+            Kept::F32 => {
+                let weight = kernels.upload(&weight, [k, n]).unwrap();
+                [Weight::Frozen(weight), Weight::Frozen(bias_of(kernels))]
+            }
+            Kept::Quantised(integers) => {
+                let matrix = QuantisedMatrix::new(&weight, [k, n], integers).unwrap();
+                weight = matrix.dequantised();
+                let weight = kernels.upload_quantised(matrix).unwrap();
+                [Weight::Frozen(weight), Weight::Frozen(bias_of(kernels))]
             }
         };
         let lora = (rank > 0).then(|| LoraFactors {
@@ -69,8 +97,8 @@ impl Layer {
         });
         Self {
             layer: LinearLayer {
-                weight: of(frozen.0, &weight_at),
-                bias: Some(of(frozen.1, &bias_at)),
+                weight: weight_of,
+                bias: Some(bias_of),
                 lora,
                 shape: case.shape,
             },
@@ -216,15 +244,7 @@ fn check(kernels: &mut WgslKernels, case: &Case) {
 fn products_and_their_gradients_at_odd_row_counts() {
     on_device(|kernels| {
         for rows in [1, 7, 33, 400] {
-            check(
-                kernels,
-                &Case {
-                    rows,
-                    shape: [64, 96],
-                    rank: 8,
-                    trained: false,
-                },
-            );
+            check(kernels, &Case::new(rows, [64, 96], 8, Kept::F32));
         }
     });
 }
@@ -233,32 +253,16 @@ fn products_and_their_gradients_at_odd_row_counts() {
 fn every_rank_and_narrow_shapes() {
     on_device(|kernels| {
         for rank in [0, 1, 2, 3, 5, 16] {
-            check(
-                kernels,
-                &Case {
-                    rows: 33,
-                    shape: [32, 12],
-                    rank,
-                    trained: false,
-                },
-            );
+            check(kernels, &Case::new(33, [32, 12], rank, Kept::F32));
         }
+        check(kernels, &Case::new(26, [688, 48], 4, Kept::F32));
+        check(kernels, &Case::new(26, [36, 344], 4, Kept::F32));
+        let aligned = Case::new(26, [32, 48], 4, Kept::F32);
         check(
             kernels,
             &Case {
-                rows: 26,
-                shape: [688, 48],
-                rank: 4,
-                trained: false,
-            },
-        );
-        check(
-            kernels,
-            &Case {
-                rows: 26,
-                shape: [36, 344],
-                rank: 4,
-                trained: false,
+                start: 0,
+                ..aligned
             },
         );
     });
@@ -268,24 +272,111 @@ fn every_rank_and_narrow_shapes() {
 fn trained_weights_and_odd_class_counts() {
     on_device(|kernels| {
         for classes in [1, 3, 77] {
-            check(
-                kernels,
-                &Case {
-                    rows: 8,
-                    shape: [64, classes],
-                    rank: 0,
-                    trained: true,
-                },
+            check(kernels, &Case::new(8, [64, classes], 0, Kept::Trained));
+            check(kernels, &Case::new(9, [30, classes], 2, Kept::F32));
+        }
+    });
+}
+
+#[test]
+fn quantised_weights_of_any_shape_multiply_as_their_dequantised_values() {
+    on_device(|kernels| {
+        for integers in [Integers::Int8, Integers::Int4] {
+            let weights = Kept::Quantised(integers);
+            for shape in [
+                [64, 96],
+                [36, 344],
+                [688, 48],
+                [4, 4],
+                [1, 1],
+                [31, 37],
+                [97, 5],
+            ] {
+                for (rows, rank) in [(1, 0), (13, 3), (33, 8)] {
+                    check(kernels, &Case::new(rows, shape, rank, weights));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_layer_with_lora_takes_two_dispatches_forward_and_three_backward() {
+    on_device(|kernels| {
+        for (rank, forward, backward) in [(8, 2, 3), (3, 2, 3), (0, 1, 1)] {
+            let case = Case::new(33, [64, 96], rank, Kept::F32);
+            let mut values = Values(5);
+            let Layer { layer, .. } = Layer::new(kernels, &case, &mut values);
+            let [x, y, d_x] = [64, 96, 64].map(|columns| scratch(kernels, 33, columns));
+            let [low, d_low] = [0; 2].map(|_| scratch(kernels, 33, rank.max(1)));
+            let before = kernels.counts().dispatches;
+            let low_rank = layer.lora.as_ref().map(|_| &low);
+            let call = LinearCall {
+                x: &x,
+                layer: &layer,
+                low_rank,
+                y: &y,
+                rows: 33,
+            };
+            kernels.linear(call).unwrap();
+            let between = kernels.counts().dispatches;
+            assert_eq!(between - before, forward, "rank {rank}");
+            if let Some(lora) = &layer.lora {
+                let call = LoraGradient {
+                    x: &x,
+                    d_y: &y,
+                    lora,
+                    low_rank: &low,
+                    d_low_rank: &d_low,
+                    rows: 33,
+                };
+                kernels.lora_gradient(call).unwrap();
+            }
+            let call = LinearInputGradient {
+                d_y: &y,
+                layer: &layer,
+                d_low_rank: layer.lora.as_ref().map(|_| &d_low),
+                d_x: &d_x,
+                add: false,
+                rows: 33,
+            };
+            kernels.linear_input_gradient(call).unwrap();
+            assert_eq!(
+                kernels.counts().dispatches - between,
+                backward,
+                "rank {rank}"
             );
-            check(
-                kernels,
-                &Case {
-                    rows: 9,
-                    shape: [30, classes],
-                    rank: 2,
-                    trained: false,
-                },
-            );
+        }
+    });
+}
+
+#[test]
+fn a_quantised_matrix_of_another_shape_or_in_another_place_is_refused() {
+    on_device(|kernels| {
+        let matrix = || QuantisedMatrix::new(&[0.5; 128], [8, 16], Integers::Int8).unwrap();
+        let weight = kernels.upload_quantised(matrix()).unwrap();
+        let (x, y) = (scratch(kernels, 3, 16), scratch(kernels, 3, 8));
+        for (weight, bias) in [
+            (weight.clone(), None),
+            (y.clone(), Some(Weight::Frozen(weight))),
+        ] {
+            let layer = LinearLayer {
+                weight: Weight::Frozen(weight),
+                bias,
+                lora: None,
+                shape: [16, 8],
+            };
+            let call = LinearCall {
+                x: &x,
+                layer: &layer,
+                low_rank: None,
+                y: &y,
+                rows: 3,
+            };
+            assert!(matches!(
+                kernels.linear(call),
+                Err(EngineError::Shape { .. })
+            ));
         }
     });
 }

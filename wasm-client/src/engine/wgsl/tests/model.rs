@@ -1,6 +1,7 @@
 //! The ends of the model: embedding, prompt, pooling, loss; and what a steady step makes anew.
 
 use super::super::super::kernels::Kernels;
+use super::super::super::quantised::{Integers, QuantisedMatrix};
 use super::super::super::{EmbeddingTables, Parameter};
 use super::*;
 
@@ -72,6 +73,41 @@ fn embedding_puts_the_prompt_first_and_its_gradient_sums_the_sequences() {
             })
             .collect();
         assert_near(&found[prompt.range], &expected, "prompt gradient");
+    });
+}
+
+#[test]
+fn rows_of_a_quantised_table_are_its_dequantised_rows() {
+    on_device(|kernels| {
+        for (integers, dim) in [
+            (Integers::Int8, 12),
+            (Integers::Int4, 12),
+            (Integers::Int8, 76),
+            (Integers::Int4, 76),
+        ] {
+            let words = Values(4).take(53 * dim);
+            let matrix = QuantisedMatrix::new(&words, [53, dim], integers).unwrap();
+            let words = matrix.dequantised();
+            let zeros = vec![0.0; 20 * dim];
+            let tables = EmbeddingTables {
+                word: kernels.upload_quantised(matrix).unwrap(),
+                position: kernels.upload(&zeros, [20, dim]).unwrap(),
+                token_type: kernels.upload(&zeros[..dim], [1, dim]).unwrap(),
+            };
+            for lengths in [&[1][..], &[3, 1, 6]] {
+                let batch = batch(lengths, 0);
+                kernels.begin(&batch).unwrap();
+                let out = scratch(kernels, batch.rows(), dim);
+                kernels.embed(&tables, None, &out, dim).unwrap();
+                let expected: Vec<_> = batch
+                    .tokens
+                    .iter()
+                    .flat_map(|token| wide(&words[*token as usize * dim..][..dim]))
+                    .collect();
+                let found = get(kernels, &out, expected.len());
+                assert_near(&found, &expected, "rows of a quantised table");
+            }
+        }
     });
 }
 
