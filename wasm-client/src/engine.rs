@@ -285,6 +285,11 @@ pub trait Engine {
     }
     /// Loads the adapter's flat vector; the optimizer's state starts anew.
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError>;
+    /// Makes some of what gradients need again in the backward pass instead of keeping it: less
+    /// memory, more arithmetic, the same gradients. Off at first; not every engine can.
+    fn set_recomputation(&mut self, on: bool) {
+        let _ = on;
+    }
     /// Starts a step: what the last one recorded is gone, its buffers are used again.
     fn begin(&mut self, batch: &Batch, training: bool) -> Result<(), EngineError>;
 

@@ -120,6 +120,9 @@ impl<E: Engine> Trainer<E> {
             return Err(TrainError::TooEarly("open a new trainer"));
         };
         **loader = EncoderLoader::new(self.task.base.shape).in_precision(precision);
+        // Whoever asks for less memory is given all there is to save.
+        self.engine
+            .set_recomputation(precision != WeightPrecision::F32);
         Ok(())
     }
 

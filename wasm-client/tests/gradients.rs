@@ -161,6 +161,27 @@ fn all_parts_together_match_finite_differences() {
 }
 
 #[test]
+fn what_is_made_again_changes_no_gradient_and_takes_less_memory() {
+    let task = tiny_task(everything());
+    let layout = AdapterLayout::new(&task).unwrap();
+    let flat: Vec<f32> = values(3, layout.len()).iter().map(|v| 0.4 * v).collect();
+    let found = [false, true].map(|recomputes| {
+        let mut engine = Recorded::new(CpuKernels::new());
+        engine.set_recomputation(recomputes);
+        let model = model(&mut engine, &task, false);
+        let loss = loss(&mut engine, &model, &flat, true);
+        engine.backward().unwrap();
+        let gradient = pollster::block_on(engine.read_gradient()).unwrap();
+        let bits: Vec<u32> = gradient.iter().map(|value| value.to_bits()).collect();
+        (loss.to_bits(), bits, engine.counts())
+    });
+    let [kept, made_again] = found;
+    assert_eq!((kept.0, kept.1), (made_again.0, made_again.1));
+    assert!(made_again.2.peak_bytes < kept.2.peak_bytes);
+    assert!(made_again.2.dispatches > kept.2.dispatches);
+}
+
+#[test]
 fn each_part_alone_matches_finite_differences() {
     let AdapterConfig {
         lora, soft_prompt, ..

@@ -125,6 +125,19 @@ impl<B: Room> NormCall<'_, B> {
     }
 }
 
+/// Room for a norm's output and what it is made of: normalized rows, gain, bias.
+///
+/// # Errors
+/// [`EngineError::Shape`].
+pub fn norm_output<B: Room>(
+    [normalized, gain, bias]: [&B; 3],
+    y: &B,
+    [rows, dim]: [usize; 2],
+) -> Result<(), EngineError> {
+    rooms("rows of a norm", &[normalized, y], rows * dim)?;
+    rooms("gain and bias of a norm", &[gain, bias], dim)
+}
+
 impl<B: Room> NormGradient<'_, B> {
     /// All buffers fit.
     ///

@@ -15,13 +15,14 @@ use super::{
 pub use buffer::CpuBuffer;
 use buffer::{Meter, Pool};
 use panel::Panel;
+use rows::Sequences;
 pub use rows::adamw;
-use rows::{Norm, Sequences};
 
 mod attention;
 mod buffer;
 mod embedding;
 mod linear;
+mod norm;
 mod panel;
 mod parallel;
 mod pointwise;
@@ -163,58 +164,22 @@ impl Kernels for CpuKernels {
 
     fn norm(&mut self, call: NormCall<'_, CpuBuffer>) -> Result<(), EngineError> {
         self.calls += 1;
-        call.check()?;
-        let NormCall {
-            x,
-            residual,
-            gain,
-            bias,
-            eps,
-            normalized,
-            rstd,
-            y,
-            rows,
-            dim,
-        } = call;
-        let (x, gain, bias) = (x.values(), gain.values(), bias.values());
-        let residual = residual.map(CpuBuffer::values);
-        let norm = Norm {
-            x: &x,
-            residual: residual.as_ref().map(|residual| residual.as_slice()),
-            gain: &gain[..dim],
-            bias: &bias[..dim],
-            eps,
-        };
-        norm.forward(
-            &mut normalized.values_mut()[..rows * dim],
-            &mut rstd.values_mut()[..rows],
-            &mut y.values_mut()[..rows * dim],
-        );
-        Ok(())
+        norm::forward(call)
+    }
+
+    fn norm_output(
+        &mut self,
+        inputs: [&CpuBuffer; 3],
+        y: &CpuBuffer,
+        shape: [usize; 2],
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        norm::output(inputs, y, shape)
     }
 
     fn norm_gradient(&mut self, call: NormGradient<'_, CpuBuffer>) -> Result<(), EngineError> {
         self.calls += 1;
-        call.check()?;
-        let NormGradient {
-            d_y,
-            normalized,
-            rstd,
-            gain,
-            d_x,
-            add,
-            rows,
-            dim,
-        } = call;
-        rows::norm_gradient(
-            &d_y.values(),
-            &normalized.values(),
-            &rstd.values(),
-            &gain.values()[..dim],
-            &mut d_x.values_mut()[..rows * dim],
-            add,
-        );
-        Ok(())
+        norm::backward(call)
     }
 
     fn attention(&mut self, call: AttentionCall<'_, CpuBuffer>) -> Result<(), EngineError> {

@@ -209,6 +209,14 @@ pub trait Kernels {
     ) -> Result<(), EngineError>;
     /// Forward of a norm.
     fn norm(&mut self, call: NormCall<'_, Self::Buffer>) -> Result<(), EngineError>;
+    /// `y = normalized·gain + bias` of `[rows, dim]`, as the forward pass had it. The inputs are
+    /// normalized, gain and bias.
+    fn norm_output(
+        &mut self,
+        inputs: [&Self::Buffer; 3],
+        y: &Self::Buffer,
+        shape: [usize; 2],
+    ) -> Result<(), EngineError>;
     /// Gradient of its input.
     fn norm_gradient(&mut self, call: NormGradient<'_, Self::Buffer>) -> Result<(), EngineError>;
     /// Forward of attention.

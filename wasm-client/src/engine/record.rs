@@ -13,14 +13,16 @@ use super::kernels::{AttentionCall, Kernels, LinearCall, NormCall, trained};
 use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
-    LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts, Weight,
+    LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts,
 };
+use remake::Saved;
 use tape::{Entry, Tape};
-use value::Returned;
 pub use value::Value;
+use value::{Returned, buffers_of};
 
 mod backward;
 mod check;
+mod remake;
 mod tape;
 mod value;
 
@@ -30,6 +32,7 @@ pub struct Recorded<K: Kernels> {
     returned: Returned<K::Buffer>,
     batch: Batch,
     training: bool,
+    recomputes: bool,
     adapter_len: usize,
     tape: Tape<K::Buffer>,
     loss: Option<Loss<K::Buffer>>,
@@ -58,6 +61,7 @@ impl<K: Kernels> Recorded<K> {
                 num_virtual_tokens: 0,
             },
             training: false,
+            recomputes: false,
             adapter_len: 0,
             tape: Tape::new(),
             loss: None,
@@ -118,6 +122,10 @@ impl<K: Kernels> Engine for Recorded<K> {
     fn frozen_quantised(&mut self, matrix: QuantisedMatrix) -> Result<Self::Tensor, EngineError> {
         let shape = matrix.shape();
         Ok(Value::frozen(self.kernels.upload_quantised(matrix)?, shape))
+    }
+
+    fn set_recomputation(&mut self, on: bool) {
+        self.recomputes = on;
     }
 
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
@@ -191,9 +199,10 @@ impl<K: Kernels> Engine for Recorded<K> {
             y: y.buffer(),
             rows,
         })?;
+        let y = y.with_origin(Self::linear_origin(recorded && !has_trained, x, &layer));
         if recorded {
             let input = x.node();
-            let x = has_trained.then(|| x.clone());
+            let x = has_trained.then(|| Saved::new(x));
             self.tape.push(
                 Entry::Linear {
                     input,
@@ -232,9 +241,10 @@ impl<K: Kernels> Engine for Recorded<K> {
             rows,
             dim,
         })?;
+        let y = y.with_origin(self.norm_origin(recorded, &normalized, layer));
         if recorded {
-            let [x, residual] = nodes;
             let gain = layer.gain.clone();
+            let [x, residual] = nodes;
             self.tape.push(
                 Entry::Norm {
                     x,
@@ -303,8 +313,14 @@ impl<K: Kernels> Engine for Recorded<K> {
         let len = x.shape()[0] * x.shape()[1];
         self.kernels.activation(kind, x.buffer(), y.buffer(), len)?;
         if recorded {
-            self.tape
-                .push(Entry::Activation { x: x.clone(), kind }, &[x.node()]);
+            self.tape.push(
+                Entry::Activation {
+                    input: x.node(),
+                    x: Saved::new(x),
+                    kind,
+                },
+                &[x.node()],
+            );
         }
         Ok(y)
     }
@@ -376,19 +392,5 @@ impl<K: Kernels> Engine for Recorded<K> {
 
     fn counts(&self) -> StepCounts {
         self.kernels.counts()
-    }
-}
-
-/// The layer with the device's buffers in place of the handles.
-fn buffers_of<B: Clone>(layer: &LinearLayer<Value<B>>) -> LinearLayer<B> {
-    let buffer_of = |weight: &Weight<Value<B>>| match weight {
-        Weight::Frozen(value) => Weight::Frozen(value.buffer().clone()),
-        Weight::Trained(parameter) => Weight::Trained(parameter.clone()),
-    };
-    LinearLayer {
-        weight: buffer_of(&layer.weight),
-        bias: layer.bias.as_ref().map(buffer_of),
-        lora: layer.lora.clone(),
-        shape: layer.shape,
     }
 }

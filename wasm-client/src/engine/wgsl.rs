@@ -264,6 +264,15 @@ impl Kernels for WgslKernels {
         self.queue_norm(call)
     }
 
+    fn norm_output(
+        &mut self,
+        inputs: [&GpuBuffer; 3],
+        y: &GpuBuffer,
+        shape: [usize; 2],
+    ) -> Result<(), EngineError> {
+        self.queue_norm_output(inputs, y, shape)
+    }
+
     fn norm_gradient(&mut self, call: NormGradient<'_, GpuBuffer>) -> Result<(), EngineError> {
         self.queue_norm_gradient(call)
     }

@@ -131,6 +131,7 @@ impl Case {
 
     /// The case's model on an engine, with its adapter loaded.
     pub(crate) fn load<E: Engine>(&self, engine: &mut E) -> Model<E::Tensor> {
+        engine.set_recomputation(self.precision != WeightPrecision::F32);
         let encoder = encoder(engine, self.task.base.shape, self.precision, &self.weights);
         engine.load_adapter(&self.adapter).expect("adapter");
         Model::new(encoder, AdapterViews::new(&self.layout(), &self.task), None)

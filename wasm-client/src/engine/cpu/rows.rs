@@ -64,6 +64,18 @@ impl Norm<'_> {
     }
 }
 
+/// A norm's output, of its normalized rows, gain and bias.
+pub(super) fn norm_output(normalized: &[f32], [gain, bias]: [&[f32]; 2], y: &mut [f32]) {
+    let dim = gain.len();
+    let rows = y.par_chunks_mut(dim).zip(normalized.par_chunks(dim));
+    rows.for_each(|(y, normalized)| {
+        let values = normalized.iter().zip(gain.iter().zip(bias));
+        for (y, (value, (gain, bias))) in y.iter_mut().zip(values) {
+            *y = *value * gain + bias;
+        }
+    });
+}
+
 /// The gradient of a norm's input: `rstd·(g - mean(g) - n·mean(g·n))` with `g = d_y·gain`.
 pub(super) fn norm_gradient(
     d_y: &[f32],

@@ -1,5 +1,6 @@
 //! The record of a step, replayed backwards.
 
+use super::remake::Saved;
 use super::tape::Entry;
 use super::{Recorded, Value, ValueOf};
 use crate::engine::kernels::{
@@ -111,8 +112,9 @@ impl<K: Kernels> Recorded<K> {
                 }
                 Ok(())
             }
-            Entry::Activation { x, kind } => {
-                let Some(input) = x.node() else { return Ok(()) };
+            Entry::Activation { input, x, kind } => {
+                let Some(input) = input else { return Ok(()) };
+                let x = self.restore(x)?;
                 let len = x.shape()[0] * x.shape()[1];
                 let d_x = if d_y.is_unique() {
                     d_y.clone()
@@ -141,12 +143,13 @@ impl<K: Kernels> Recorded<K> {
     /// Gradients of what is trained in a linear layer; yields `scale·d_y·Bᵀ` for its input's.
     fn parameter_gradients(
         &mut self,
-        x: Option<ValueOf<K>>,
+        x: Option<Saved<K::Buffer>>,
         layer: &LinearLayer<K::Buffer>,
         low_rank: Option<ValueOf<K>>,
         d_y: &ValueOf<K>,
     ) -> Result<Option<ValueOf<K>>, EngineError> {
         let Some(x) = x else { return Ok(None) };
+        let x = self.restore(x)?;
         let rows = x.shape()[0];
         let weight = trained(&layer.weight);
         let bias = layer.bias.as_ref().and_then(trained);

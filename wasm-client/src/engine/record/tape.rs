@@ -1,5 +1,6 @@
 //! What a step's forward pass leaves behind for its gradients.
 
+use super::remake::Saved;
 use super::value::Value;
 use crate::engine::{Activation, AttentionMask, LinearLayer, Parameter};
 
@@ -13,7 +14,7 @@ pub(super) enum Entry<B: Clone> {
     Linear {
         input: Option<usize>,
         /// Kept only if a parameter of this layer is trained.
-        x: Option<Value<B>>,
+        x: Option<Saved<B>>,
         layer: LinearLayer<B>,
         low_rank: Option<Value<B>>,
     },
@@ -34,7 +35,8 @@ pub(super) enum Entry<B: Clone> {
         mask: AttentionMask,
     },
     Activation {
-        x: Value<B>,
+        input: Option<usize>,
+        x: Saved<B>,
         kind: Activation,
     },
     MeanPool {

@@ -4,6 +4,9 @@
 use core::cell::RefCell;
 use std::rc::Rc;
 
+use super::remake::Origin;
+use crate::engine::{LinearLayer, Weight};
+
 /// Buffers whose last handle is gone, on their way to the kernels' pool.
 pub(super) type Returned<B> = Rc<RefCell<Vec<B>>>;
 
@@ -16,6 +19,8 @@ struct Inner<B: Clone> {
     shape: [usize; 2],
     /// The entry of the tape that made it, if its gradient is wanted.
     node: Option<usize>,
+    /// How to make it again, if its gradient's users are to do that.
+    origin: Option<Rc<Origin<B>>>,
     /// Where the buffer goes afterwards; nowhere if it is frozen.
     returned: Option<Returned<B>>,
 }
@@ -27,6 +32,7 @@ impl<B: Clone> Value<B> {
             buffer,
             shape,
             node: None,
+            origin: None,
             returned: None,
         }))
     }
@@ -42,8 +48,22 @@ impl<B: Clone> Value<B> {
             buffer,
             shape,
             node,
+            origin: None,
             returned: Some(returned.clone()),
         }))
+    }
+
+    /// The same tensor, which can be made again. There must be no other handle yet.
+    pub(super) fn with_origin(mut self, origin: Option<Rc<Origin<B>>>) -> Self {
+        if let Some(inner) = Rc::get_mut(&mut self.0) {
+            inner.origin = origin;
+        }
+        self
+    }
+
+    /// How to make it again.
+    pub(super) fn origin(&self) -> Option<&Rc<Origin<B>>> {
+        self.0.origin.as_ref()
     }
 
     /// Where it lies on the device.
@@ -72,5 +92,19 @@ impl<B: Clone> Drop for Inner<B> {
         if let Some(returned) = &self.returned {
             returned.borrow_mut().push(self.buffer.clone());
         }
+    }
+}
+
+/// The layer with the device's buffers in place of the handles.
+pub(super) fn buffers_of<B: Clone>(layer: &LinearLayer<Value<B>>) -> LinearLayer<B> {
+    let buffer_of = |weight: &Weight<Value<B>>| match weight {
+        Weight::Frozen(value) => Weight::Frozen(value.buffer().clone()),
+        Weight::Trained(parameter) => Weight::Trained(parameter.clone()),
+    };
+    LinearLayer {
+        weight: buffer_of(&layer.weight),
+        bias: layer.bias.as_ref().map(buffer_of),
+        lora: layer.lora.clone(),
+        shape: layer.shape,
     }
 }

@@ -39,6 +39,27 @@ impl WgslKernels {
         )
     }
 
+    pub(super) fn queue_norm_output(
+        &mut self,
+        inputs: [&GpuBuffer; 3],
+        y: &GpuBuffer,
+        shape: [usize; 2],
+    ) -> Result<(), EngineError> {
+        checks::norm_output(inputs, y, shape)?;
+        let [normalized, gain, bias] = inputs;
+        let dim4 = Self::vectors("dim", shape[1])?;
+        let count = shape[0] as u32 * dim4;
+        self.commands.dispatch(
+            &self.device,
+            &Dispatch {
+                shader: Shader::NormOutput,
+                buffers: &[normalized, gain, bias, y],
+                words: &[count, dim4],
+                groups: linear_groups(count),
+            },
+        )
+    }
+
     pub(super) fn queue_norm_gradient(
         &mut self,
         call: NormGradient<'_, GpuBuffer>,

@@ -17,6 +17,8 @@ pub(super) enum Shader {
     ReduceRows,
     /// Layer norm.
     Norm,
+    /// Its output, made again.
+    NormOutput,
     /// Its gradient.
     NormGradient,
     /// A pass of attention.
@@ -58,6 +60,7 @@ impl Shader {
             Self::Small(small) => (3 + u32::from(small.integers.is_some()), 1),
             Self::ReduceRows => (4, 1),
             Self::Norm => (4, 3),
+            Self::NormOutput => (3, 1),
             Self::NormGradient => (4, 1),
             Self::Attention(attention) => match attention.pass {
                 Pass::Forward => (4, 2),
@@ -91,6 +94,7 @@ impl Shader {
             }
             Self::ReduceRows => reduce_rows(),
             Self::Norm => include_str!("norm.wgsl").to_owned(),
+            Self::NormOutput => include_str!("norm_output.wgsl").to_owned(),
             Self::NormGradient => include_str!("norm_gradient.wgsl").to_owned(),
             Self::Delta => include_str!("delta.wgsl").to_owned(),
             Self::Embed(integers) => embed(integers),

@@ -55,7 +55,12 @@ fn norm(kernels: &mut WgslKernels, rows: usize, with_residual: bool) {
         expected.extend((0..DIM).map(|c| hat[c] * f64::from(gain[c]) + f64::from(bias[c])));
         d_x.extend((0..DIM).map(|c| scale * (g[c] - level - hat[c] * slope)));
     }
-    assert_near(&get(kernels, &y, rows * DIM), &expected, "norm");
+    let found = get(kernels, &y, rows * DIM);
+    assert_near(&found, &expected, "norm");
+    let again = scratch(kernels, rows, DIM);
+    let inputs = [&normalized, &gain_at, &bias_at];
+    kernels.norm_output(inputs, &again, [rows, DIM]).unwrap();
+    assert_eq!(get(kernels, &again, rows * DIM), found);
     for add in [false, true] {
         let d_x_at = if add {
             put(kernels, &before, rows)
