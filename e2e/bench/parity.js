@@ -18,7 +18,7 @@ export async function compare({ module, folder, model }) {
   const [adapter, expected] = [await floats(`${folder}/adapter.bin`), await floats(`${folder}/gradient.bin`)];
   const examples = [reference.tokens, reference.starts, reference.labels].map((list) => Uint32Array.from(list));
 
-  const trainer = await engine.Trainer.open(task);
+  const trainer = await engine.Trainer.open(task, reference.precision);
   trainer.addWeights(await bytes(weights));
   trainer.finishWeights();
   trainer.setAdapter(adapter);

@@ -24,7 +24,7 @@ after(async () => {
   server?.close();
 });
 
-for (const name of ["small", "all-MiniLM-L6-v2"]) {
+for (const name of ["small", "small-int8", "small-int4", "odd-int4", "all-MiniLM-L6-v2"]) {
   for (const [module, device] of Object.entries(DEVICES)) {
     const folder = join(reference, name);
     const skip = existsSync(folder) ? false : `no reference vectors: ${folder} is not there`;

@@ -10,6 +10,7 @@
 //!
 //! ```json
 //! { "name": "small",
+//!   "precision": "f32",                          // what the frozen matrices are kept in
 //!   "task": "<wire bytes of the TaskConfig, hex>",
 //!   "weights": "weights.safetensors",            // null: the published all-MiniLM-L6-v2
 //!   "tokens": [1, 2], "starts": [0, 2], "labels": [0],
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use choir_shared::wire;
 use choir_wasm_client::engine::burn::BurnEngine;
+use choir_wasm_client::engine::quantised::WeightPrecision;
 use serde_json::json;
 
 use crate::case::{Case, Outcome};
@@ -51,8 +53,14 @@ fn write(case: &Case, published: bool) {
         let name = format!("{:?}", part.kind);
         json!({ "name": name, "start": part.range.start, "end": part.range.end })
     });
+    let (name, precision) = match case.precision {
+        WeightPrecision::F32 => (case.name.to_owned(), "f32"),
+        WeightPrecision::Int8 => (format!("{}-int8", case.name), "int8"),
+        WeightPrecision::Int4 => (format!("{}-int4", case.name), "int4"),
+    };
     let object = json!({
-        "name": case.name,
+        "name": name,
+        "precision": precision,
         "task": hex(&wire::encode(&case.task)),
         "weights": (!published).then_some("weights.safetensors"),
         "tokens": case.batch.tokens,
@@ -63,7 +71,7 @@ fn write(case: &Case, published: bool) {
         "tolerance": TOLERANCE,
     });
 
-    let folder = folder().join(case.name);
+    let folder = folder().join(&name);
     fs::create_dir_all(&folder).expect("the folder");
     let put = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("the file");
     put("case.json", object.to_string().as_bytes());
@@ -73,8 +81,7 @@ fn write(case: &Case, published: bool) {
         put("weights.safetensors", &case.weights);
     }
     println!(
-        "{}: reference vectors of {} coordinates written",
-        case.name,
+        "{name}: reference vectors of {} coordinates written",
         gradient.len()
     );
 }
@@ -82,6 +89,11 @@ fn write(case: &Case, published: bool) {
 #[test]
 fn reference_vectors_are_written() {
     write(&Case::small(), false);
+    for precision in [WeightPrecision::Int8, WeightPrecision::Int4] {
+        write(&Case::small().in_precision(precision), false);
+    }
+    let odd = Case::odd(44, 11, 31, &[3, 17, 2]);
+    write(&odd.in_precision(WeightPrecision::Int4), false);
     if let Some(case) = Case::real() {
         write(&case, true);
     }
