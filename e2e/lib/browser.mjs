@@ -45,7 +45,20 @@ export function webgpuAdapter(page) {
     if (!navigator.gpu) return { device: "none", adapter: "this page has no navigator.gpu" };
     const adapter = await navigator.gpu.requestAdapter();
     if (!adapter) return { device: "none", adapter: "no adapter was granted" };
-    const { vendor, architecture, description } = adapter.info;
-    return { device: "webgpu", adapter: [vendor, architecture, description].filter(Boolean).join(" ") };
+    const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
+    const name = [vendor, architecture, description].filter(Boolean).join(" ");
+    // A driver that computes on the CPU need not say so: these two are known by name.
+    const software = Boolean(isFallbackAdapter) || /swiftshader|llvmpipe/i.test(name);
+    return { device: "webgpu", adapter: name, software };
+  });
+}
+
+/** What the page's WebGL runs on. */
+export function webglRenderer(page) {
+  return page.evaluate(() => {
+    const gl = new OffscreenCanvas(1, 1).getContext("webgl2");
+    if (!gl) return "this page has no WebGL 2";
+    const unmasked = gl.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL;
+    return gl.getParameter(unmasked ?? gl.RENDERER);
   });
 }

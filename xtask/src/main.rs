@@ -91,8 +91,14 @@ const HELP: &str = "cargo xtask <command>
                              (--as-built: neither set up nor build before)
   kat --in FILE --out FILE   every value of the protocol for given secrets
   size [--json FILE]         what a visitor downloads, compressed
-  bench train --workload encoder [--quant int8|int4] [--json FILE]
-                             a training step in Chromium against the limit of its WebGPU
+  bench train [--json FILE] [--svg FILE]
+                             training steps in Chromium against the limit of its WebGPU
+    --peers                  and against jax-js, TensorFlow.js and onnxruntime-web (got from npm and
+                             PyPI), a page for each row
+    --workload W             decoder | encoder | all
+    --quant int8|int4        our frozen matrices, of --workload encoder
+    --only TEXT --quick      rows with that in their name; fewer steps
+    --seed N --as-built      of the rows' order; neither set up nor build before
   bench secure-sum --live [--json FILE] [--as-built]
                              real client machines against workerd, lost at random
     --clients N --rounds R   100 and 5 for each mean life

@@ -14,6 +14,7 @@ mod wasm_target;
 pub(crate) use chromium::find as find_chromium;
 pub(crate) use cxx::ensure as ensure_cxx;
 pub(crate) use model::{ModelFiles, ensure as ensure_model, files as model_files};
+pub(crate) use npm::ensure_package as ensure_npm_package;
 pub(crate) use vulkan::driver as vulkan_driver;
 
 use crate::failure::{Failure, Outcome};

@@ -1,0 +1,76 @@
+//! The result of our own rows alone, for each workload.
+
+use super::figures::Clock;
+use super::plan::Plan;
+use super::row::{Backend, Library, Row};
+use super::session::Session;
+use super::workload::Workload;
+use crate::failure::{Failure, Outcome};
+use serde_json::{Value, json};
+
+/// One workload's result, or a list of them.
+///
+/// # Errors
+/// `Check` with the first row that has no times or other losses than the reference.
+pub(super) fn of(plan: &Plan, session: &Session) -> Outcome<Value> {
+    let mut found = Vec::new();
+    for workload in Workload::ALL {
+        if session.rows.iter().any(|row| row.spec.workload == workload) {
+            found.push(one(plan, session, workload).map_err(Failure::Check)?);
+        }
+    }
+    Ok(match found.len() {
+        1 => found.remove(0),
+        _ => Value::Array(found),
+    })
+}
+
+fn one(plan: &Plan, session: &Session, workload: &Workload) -> Result<Value, String> {
+    let clock = session.clock();
+    let of = |backend| {
+        let mut rows = session.rows.iter();
+        rows.find(|row| row.spec.is(Library::Choir, backend, workload))
+    };
+    let mut result = json!({
+        "workload": workload.name,
+        "adapter": session.machine.adapter,
+        "clock": clock.name(),
+        "quick": plan.quick,
+        "weights": plan.precision.name(),
+        "cores": session.machine.cores,
+    });
+    if let Some(row) = of(Backend::Webgpu) {
+        add_webgpu(&mut result, session, row)?;
+    }
+    if let Some(row) = of(Backend::Cpu) {
+        result["cpu_ms_per_step"] = json!(row.timed(clock)?.median);
+        result["cpu_wall_ms_per_step"] = json!(row.timed(Clock::Wall)?.median);
+        result["cpu_peak_bytes"] = json!(row.comparable()?.own.map(|own| own.peak_bytes));
+    }
+    Ok(result)
+}
+
+fn add_webgpu(result: &mut Value, session: &Session, row: &Row) -> Result<(), String> {
+    let clock = session.clock();
+    let measured = row.comparable()?;
+    let checked = measured.losses.len().min(row.spec.workload.losses.len());
+    let times = row.timed(clock)?;
+    let floor_ms = row.spec.workload.step_gflop / session.rate() * 1000.0;
+    result["steps_checked"] = json!(checked);
+    result["ms_per_step"] = times.json();
+    result["wall_ms_per_step"] = row.timed(Clock::Wall)?.json();
+    result["first_step_ms"] = json!(measured.walls.first());
+    if let Some(own) = measured.own {
+        result["dispatches_per_step"] = json!(own.dispatches);
+        result["submits_per_step"] = json!(own.submits);
+        result["peak_gpu_bytes"] = json!(own.peak_bytes);
+    }
+    let last = session.limits.last();
+    result["limit_gflops"] = json!(session.rate());
+    result["limit_wall_gflops"] = json!(last.map(|limits| limits.wall_rate));
+    result["limit_kernels"] = json!(last.map(|limits| &limits.kernels));
+    result["floor_ms"] = json!(floor_ms);
+    result["floor_ratio"] = json!(floor_ms / times.median);
+    result["valid"] = json!(session.is_valid());
+    Ok(())
+}
