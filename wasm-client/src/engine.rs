@@ -16,6 +16,7 @@ pub mod burn;
 pub mod checks;
 #[cfg(feature = "cpu")]
 pub mod cpu;
+pub mod decoder;
 pub mod kernels;
 pub mod quantised;
 pub mod record;
@@ -314,6 +315,7 @@ pub trait Engine {
         layer: &NormLayer<Self::Tensor>,
     ) -> Result<Self::Tensor, EngineError>;
     /// Softmax attention within each sequence, scores scaled by `1/√head_dim`: `[rows, heads·head_dim]`.
+    /// Keys and values may have fewer heads, each for as many heads of queries in a row.
     fn attention(
         &mut self,
         q: &Self::Tensor,

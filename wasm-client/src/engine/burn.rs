@@ -19,6 +19,7 @@ use super::{
 };
 
 mod adapter;
+mod decoder;
 mod padding;
 #[cfg(feature = "burn-wgpu")]
 mod webgpu;
@@ -213,14 +214,9 @@ impl Engine for BurnEngine {
         let padding = &self.step()?.padding;
         let dim = q.dims()[1];
         expect("attention heads", dim / heads * heads, dim)?;
-        let split = |x: &Tensor<2>| -> Result<Tensor<4>, EngineError> {
-            let padded = padding.pad(x)?;
-            let [batch, length, dim] = padded.dims();
-            Ok(padded
-                .reshape([batch, length, heads, dim / heads])
-                .swap_dims(1, 2))
-        };
-        let scale = 1.0 / (dim as f32 / heads as f32).sqrt();
+        let head_dim = dim / heads;
+        let split = |x: &Tensor<2>| padding.heads(x, heads, head_dim);
+        let scale = 1.0 / (head_dim as f32).sqrt();
         let scores = split(q)?
             .matmul(split(k)?.swap_dims(2, 3))
             .mul_scalar(scale);

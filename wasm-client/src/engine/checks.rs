@@ -2,6 +2,10 @@
 //!
 //! A device adds only what is its own: whole tiles to write, columns in vectors.
 
+mod decoder;
+
+pub use decoder::labels;
+
 use super::kernels::{
     AttentionCall, AttentionGradient, LinearCall, LinearInputGradient, LoraGradient, NormCall,
     NormGradient, WeightGradient,
@@ -151,6 +155,16 @@ impl<B: Room> NormGradient<'_, B> {
     }
 }
 
+impl<B> AttentionCall<'_, B> {
+    fn query_values(&self) -> usize {
+        self.rows * self.heads * self.head_dim
+    }
+
+    fn key_values(&self) -> usize {
+        self.rows * self.kv_heads * self.head_dim
+    }
+}
+
 impl<B: Room> AttentionCall<'_, B> {
     /// All buffers fit, and the rows are those of the batch.
     ///
@@ -158,11 +172,13 @@ impl<B: Room> AttentionCall<'_, B> {
     /// [`EngineError::Shape`] names the first that does not.
     pub fn check(&self, batch_rows: usize) -> Result<(), EngineError> {
         length("rows of attention", batch_rows, self.rows)?;
-        let values = self.rows * self.heads * self.head_dim;
-        let rows = [self.q, self.k, self.v, self.out];
-        rooms("rows of attention", &rows, values)?;
-        let what = "log of the sums of attention";
-        room(what, self.log_sum_exp, self.rows * self.heads)
+        let groups = self.heads.checked_rem(self.kv_heads);
+        length("heads beyond whole groups", 0, groups.unwrap_or(1))?;
+        let what = "rows of attention";
+        rooms(what, &[self.q, self.out], self.query_values())?;
+        rooms(what, &[self.k, self.v], self.key_values())?;
+        let statistics = 2 * self.rows * self.heads;
+        room("statistics of attention", self.statistics, statistics)
     }
 }
 
@@ -173,15 +189,9 @@ impl<B: Room> AttentionGradient<'_, B> {
     /// [`EngineError::Shape`] names the first that does not.
     pub fn check(&self, batch_rows: usize) -> Result<(), EngineError> {
         self.forward.check(batch_rows)?;
-        let AttentionCall {
-            rows,
-            heads,
-            head_dim,
-            ..
-        } = self.forward;
-        let gradients = [self.d_out, self.d_q, self.d_k, self.d_v];
-        rooms("rows of attention", &gradients, rows * heads * head_dim)?;
-        room("delta of attention", self.delta, rows * heads)
+        let what = "gradients of attention";
+        rooms(what, &[self.d_out, self.d_q], self.forward.query_values())?;
+        rooms(what, &[self.d_k, self.d_v], self.forward.key_values())
     }
 }
 

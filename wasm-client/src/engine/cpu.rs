@@ -20,6 +20,7 @@ pub use rows::adamw;
 
 mod attention;
 mod buffer;
+mod decoder;
 mod embedding;
 mod linear;
 mod norm;
@@ -27,6 +28,7 @@ mod panel;
 mod parallel;
 mod pointwise;
 mod product;
+mod rms_norm;
 mod rows;
 
 /// The kernels of this machine's processor.
@@ -189,7 +191,7 @@ impl Kernels for CpuKernels {
             heads(&call, &self.row_starts),
             [&call.q.values(), &call.k.values(), &call.v.values()],
             &mut call.out.values_mut(),
-            &mut call.log_sum_exp.values_mut(),
+            &mut call.statistics.values_mut(),
         )
     }
 
@@ -205,13 +207,12 @@ impl Kernels for CpuKernels {
             k: &forward.k.values(),
             v: &forward.v.values(),
             out: &forward.out.values(),
-            log_sum_exp: &forward.log_sum_exp.values(),
             d_out: &call.d_out.values(),
         };
         attention::backward(
             heads(forward, &self.row_starts),
             saved,
-            &mut call.delta.values_mut(),
+            &mut forward.statistics.values_mut(),
             [
                 &mut call.d_q.values_mut(),
                 &mut call.d_k.values_mut(),
@@ -349,6 +350,7 @@ impl Kernels for CpuKernels {
 fn heads<'a>(call: &AttentionCall<'_, CpuBuffer>, row_starts: &'a [u32]) -> attention::Heads<'a> {
     attention::Heads {
         heads: call.heads,
+        kv_heads: call.kv_heads,
         head_dim: call.head_dim,
         mask: call.mask,
         row_starts,

@@ -6,6 +6,8 @@
 //! Gradients of the adapter go to the kernels' own flat gradient buffer, at the parameter's range,
 //! and are written (not added) once per step.
 
+pub mod decoder;
+
 use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EngineError, LinearLayer, LoraFactors,
@@ -119,20 +121,26 @@ pub struct NormGradient<'a, B> {
 }
 
 /// Softmax attention within each sequence of the batch given to [`Kernels::begin`].
+///
+/// `heads / kv_heads` heads of queries in a row share one of keys and values (grouped-query
+/// attention, Ainslie et al. 2023).
 pub struct AttentionCall<'a, B> {
-    /// `[rows, heads·head_dim]` each.
+    /// `[rows, heads·head_dim]`.
     pub q: &'a B,
-    /// As `q`.
+    /// `[rows, kv_heads·head_dim]`.
     pub k: &'a B,
-    /// As `q`.
+    /// As `k`.
     pub v: &'a B,
     /// `[rows, heads·head_dim]`: written.
     pub out: &'a B,
-    /// Log of the sum of exponentials of each row's scaled scores, `[rows, heads]`: written, kept
-    /// for the gradient.
-    pub log_sum_exp: &'a B,
-    /// Heads.
+    /// Two values per row and head, `[rows, heads, 2]`, kept for the gradient: the log of the sum
+    /// of exponentials of the row's scaled scores, written forward, and `Σ d_out·out`, which the
+    /// gradient writes for itself.
+    pub statistics: &'a B,
+    /// Heads of the queries.
     pub heads: usize,
+    /// Heads of the keys and values; divides `heads`.
+    pub kv_heads: usize,
     /// Columns of one head.
     pub head_dim: usize,
     /// Which keys are seen.
@@ -147,13 +155,11 @@ pub struct AttentionGradient<'a, B> {
     pub forward: AttentionCall<'a, B>,
     /// `[rows, heads·head_dim]`.
     pub d_out: &'a B,
-    /// `Σ d_out·out` per row and head, `[rows, heads]`: scratch.
-    pub delta: &'a B,
     /// `[rows, heads·head_dim]`: written.
     pub d_q: &'a B,
-    /// As `d_q`.
+    /// `[rows, kv_heads·head_dim]`: written.
     pub d_k: &'a B,
-    /// As `d_q`.
+    /// As `d_k`.
     pub d_v: &'a B,
 }
 

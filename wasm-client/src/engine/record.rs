@@ -9,6 +9,8 @@
 use core::cell::RefCell;
 use std::rc::Rc;
 
+use super::decoder::Rotary;
+use super::kernels::decoder::DecoderKernels;
 use super::kernels::{AttentionCall, Kernels, LinearCall, NormCall, trained};
 use super::quantised::QuantisedMatrix;
 use super::{
@@ -23,6 +25,8 @@ use value::{Returned, buffers_of};
 mod backward;
 mod check;
 mod remake;
+mod decoder;
+mod decoder_backward;
 mod tape;
 mod value;
 
@@ -38,12 +42,15 @@ pub struct Recorded<K: Kernels> {
     loss: Option<Loss<K::Buffer>>,
     /// Identity matrices by size, for the rare sum of two gradients that no kernel adds.
     identities: Vec<(usize, K::Buffer)>,
+    /// Tables of angles, and how many positions each reaches.
+    angles: Vec<(Rotary, usize, K::Buffer)>,
 }
 
-/// The gradient of the loss by the logits, and the entry that made those.
+/// Where the gradient of the loss sets out: what the last operation before it read (logits, or
+/// hidden states), and the entry that made that.
 struct Loss<B: Clone> {
     node: Option<usize>,
-    d_logits: Value<B>,
+    gradient: Option<Value<B>>,
 }
 
 type ValueOf<K> = Value<<K as Kernels>::Buffer>;
@@ -66,6 +73,7 @@ impl<K: Kernels> Recorded<K> {
             tape: Tape::new(),
             loss: None,
             identities: Vec::new(),
+            angles: Vec::new(),
         }
     }
 
@@ -107,7 +115,7 @@ impl<K: Kernels> Recorded<K> {
     }
 }
 
-impl<K: Kernels> Engine for Recorded<K> {
+impl<K: DecoderKernels> Engine for Recorded<K> {
     type Tensor = ValueOf<K>;
 
     fn device(&self) -> DeviceInfo {
@@ -271,16 +279,19 @@ impl<K: Kernels> Engine for Recorded<K> {
         let [rows, columns] = q.shape();
         let nodes = [q.node(), k.node(), v.node()];
         let recorded = self.training && nodes.iter().any(Option::is_some);
-        let log_sum_exp = self.scratch([rows, heads])?;
+        let statistics = self.scratch([rows, 2 * heads])?;
         let out = self.output([rows, columns], recorded)?;
+        let head_dim = columns / heads;
+        let kv_heads = k.shape()[1] / head_dim;
         self.kernels.attention(AttentionCall {
             q: q.buffer(),
             k: k.buffer(),
             v: v.buffer(),
             out: out.buffer(),
-            log_sum_exp: log_sum_exp.buffer(),
+            statistics: statistics.buffer(),
             heads,
-            head_dim: columns / heads,
+            kv_heads,
+            head_dim,
             mask,
             rows,
         })?;
@@ -293,7 +304,7 @@ impl<K: Kernels> Engine for Recorded<K> {
                     k,
                     v,
                     out: kept,
-                    log_sum_exp,
+                    statistics,
                     heads,
                     mask,
                 },
@@ -350,7 +361,7 @@ impl<K: Kernels> Engine for Recorded<K> {
             .cross_entropy(logits.buffer(), d_logits.buffer(), logits.shape()[1])?;
         self.loss = Some(Loss {
             node: logits.node(),
-            d_logits,
+            gradient: Some(d_logits),
         });
         Ok(())
     }

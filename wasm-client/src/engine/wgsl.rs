@@ -27,6 +27,8 @@ mod attention;
 mod attention_calls;
 mod batch;
 mod commands;
+mod decoder_calls;
+mod decoder_shader;
 mod device;
 mod linear;
 mod memory;
@@ -52,7 +54,9 @@ pub struct WgslKernels {
     tuning: Tuning,
     adapter: Adapter,
     batch: BatchTables,
+    /// Parts of the loss, and how many there are.
     loss: GpuBuffer,
+    loss_len: usize,
     loss_staging: GpuBuffer,
 }
 
@@ -61,6 +65,7 @@ struct BatchTables {
     rows: GpuBuffer,
     sequences: GpuBuffer,
     blocks: GpuBuffer,
+    row_labels: GpuBuffer,
     row_count: usize,
     sequence_count: usize,
     block_count: usize,
@@ -100,12 +105,14 @@ impl WgslKernels {
                 rows: memory.take(&device, 4)?,
                 sequences: memory.take(&device, 4)?,
                 blocks: memory.take(&device, 4)?,
+                row_labels: memory.take(&device, 4)?,
                 row_count: 0,
                 sequence_count: 0,
                 block_count: 0,
                 largest: Largest::default(),
             },
-            loss: memory.create(&device, "loss", 4, storage())?,
+            loss: memory.take(&device, 4)?,
+            loss_len: 1,
             loss_staging: memory.create(&device, "loss to be read", 4, staging)?,
             tuning,
             memory,
@@ -278,15 +285,8 @@ impl Kernels for WgslKernels {
     }
 
     fn attention(&mut self, call: AttentionCall<'_, GpuBuffer>) -> Result<(), EngineError> {
-        let AttentionCall {
-            q,
-            k,
-            v,
-            out,
-            log_sum_exp,
-            ..
-        } = call;
-        self.attention_pass(&call, Pass::Forward, &[q, k, v, out, log_sum_exp])
+        let buffers = [call.q, call.k, call.v, call.out, call.statistics];
+        self.attention_pass(&call, Pass::Forward, &buffers)
     }
 
     fn attention_gradient(
@@ -355,10 +355,11 @@ impl Kernels for WgslKernels {
 
     async fn read_loss(&mut self) -> Result<f32, EngineError> {
         self.device.check()?;
+        let (staging, len) = (&self.loss_staging.raw, self.loss_len);
         self.commands
-            .submit(&self.device, Some((&self.loss, &self.loss_staging.raw, 1)));
-        let values = readback::read(&self.device, &self.loss_staging.raw, 1).await?;
-        Ok(values[0])
+            .submit(&self.device, Some((&self.loss, staging, len)));
+        let parts = readback::read(&self.device, staging, len).await?;
+        Ok(parts.iter().map(|part| f64::from(*part)).sum::<f64>() as f32)
     }
 
     async fn read(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {

@@ -79,6 +79,24 @@ impl Padding {
         Ok(padded.reshape([self.batch, self.length, dim]))
     }
 
+    /// `[rows, own·head_dim]` to `[batch, heads, length, head_dim]`: each of the tensor's own heads
+    /// as often as it takes to make `heads` of them.
+    pub(super) fn heads(
+        &self,
+        x: &Tensor<2>,
+        heads: usize,
+        head_dim: usize,
+    ) -> Result<Tensor<4>, EngineError> {
+        let [batch, length, columns] = self.pad(x)?.dims();
+        let own = columns / head_dim;
+        expect("columns of whole heads", own * head_dim, columns)?;
+        expect("heads of whole groups", heads / own.max(1) * own, heads)?;
+        let split = self.pad(x)?.reshape([batch, length, own, 1, head_dim]);
+        let repeated = split.repeat_dim(3, heads / own);
+        let shape = [batch, length, heads, head_dim];
+        Ok(repeated.reshape(shape).swap_dims(1, 2))
+    }
+
     /// `[batch · length, dim]` to `[rows, dim]`.
     pub(super) fn pack(&self, x: Tensor<2>) -> Tensor<2> {
         match &self.moves {

@@ -3,16 +3,17 @@
 use super::remake::Saved;
 use super::tape::Entry;
 use super::{Recorded, Value, ValueOf};
+use crate::engine::kernels::decoder::DecoderKernels;
 use crate::engine::kernels::{
-    AttentionCall, AttentionGradient, Kernels, LinearInputGradient, LoraGradient, NormGradient,
+    AttentionCall, AttentionGradient, LinearInputGradient, LoraGradient, NormGradient,
     WeightGradient, trained,
 };
 use crate::engine::{EngineError, LinearLayer, Weight};
 
 /// The gradient of each entry's output, where there is one by now.
-type Gradients<K> = Vec<Option<ValueOf<K>>>;
+pub(super) type Gradients<K> = Vec<Option<ValueOf<K>>>;
 
-impl<K: Kernels> Recorded<K> {
+impl<K: DecoderKernels> Recorded<K> {
     /// Walks the tape from the loss to the lowest trained parameter and empties it.
     pub(super) fn replay(&mut self) -> Result<(), EngineError> {
         let loss = self.loss.take().ok_or_else(|| EngineError::Shape {
@@ -23,11 +24,19 @@ impl<K: Kernels> Recorded<K> {
         let mut gradients: Gradients<K> = Vec::new();
         gradients.resize_with(self.tape.len(), || None);
         if let Some(node) = loss.node {
-            gradients[node] = Some(loss.d_logits);
+            gradients[node] = loss.gradient;
         }
         while let Some((node, entry)) = self.tape.pop() {
-            if let Some(d_y) = gradients[node].take() {
-                self.replay_entry(node, entry, d_y, &mut gradients)?;
+            match entry {
+                // Its gradient waits for the entry before, which made both.
+                Entry::SecondOutput => {}
+                Entry::RmsNorm(norm) => self.replay_rms_norm(node, norm, &mut gradients)?,
+                Entry::Rotate(turn) => self.replay_rotate(node, turn, &mut gradients)?,
+                entry => {
+                    if let Some(d_y) = gradients[node].take() {
+                        self.replay_entry(node, entry, d_y, &mut gradients)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -75,31 +84,31 @@ impl<K: Kernels> Recorded<K> {
                 k,
                 v,
                 out,
-                log_sum_exp,
+                statistics,
                 heads,
                 mask,
             } => {
                 let [rows, columns] = out.shape();
-                let delta = self.scratch([rows, heads])?;
                 let d_inputs = [
-                    self.scratch([rows, columns])?,
-                    self.scratch([rows, columns])?,
-                    self.scratch([rows, columns])?,
+                    self.scratch(q.shape())?,
+                    self.scratch(k.shape())?,
+                    self.scratch(v.shape())?,
                 ];
+                let head_dim = columns / heads;
                 self.kernels.attention_gradient(AttentionGradient {
                     forward: AttentionCall {
                         q: q.buffer(),
                         k: k.buffer(),
                         v: v.buffer(),
                         out: out.buffer(),
-                        log_sum_exp: log_sum_exp.buffer(),
+                        statistics: statistics.buffer(),
                         heads,
-                        head_dim: columns / heads,
+                        kv_heads: k.shape()[1] / head_dim,
+                        head_dim,
                         mask,
                         rows,
                     },
                     d_out: d_y.buffer(),
-                    delta: delta.buffer(),
                     d_q: d_inputs[0].buffer(),
                     d_k: d_inputs[1].buffer(),
                     d_v: d_inputs[2].buffer(),
@@ -131,6 +140,8 @@ impl<K: Kernels> Recorded<K> {
                 drop(d_y);
                 self.accumulate(input, d_x, gradients)
             }
+            Entry::Swiglu { gate, up } => self.replay_swiglu(&gate, &up, &d_y, gradients),
+            Entry::SecondOutput | Entry::RmsNorm(_) | Entry::Rotate(_) => Ok(()),
             Entry::MeanPool { input, shape } => {
                 let d_x = self.scratch(shape)?;
                 self.kernels
@@ -248,7 +259,7 @@ impl<K: Kernels> Recorded<K> {
     }
 
     /// The buffer of `input`'s gradient, and whether there is something in it to add to.
-    fn target(
+    pub(super) fn target(
         &mut self,
         input: usize,
         shape: [usize; 2],
@@ -262,7 +273,7 @@ impl<K: Kernels> Recorded<K> {
 
     /// Gives `d_x` to `input`, adding it to what is there. Only for kernels that cannot add
     /// themselves, where an encoder's activation has one use; the sum is then `d_x·I`.
-    fn accumulate(
+    pub(super) fn accumulate(
         &mut self,
         input: usize,
         d_x: ValueOf<K>,
@@ -277,7 +288,7 @@ impl<K: Kernels> Recorded<K> {
         self.input_gradient(&layer, None, &d_x, input, gradients)
     }
 
-    fn identity(&mut self, size: usize) -> Result<LinearLayer<K::Buffer>, EngineError> {
+    pub(super) fn identity(&mut self, size: usize) -> Result<LinearLayer<K::Buffer>, EngineError> {
         let known = self.identities.iter().find(|(known, _)| *known == size);
         let buffer = match known {
             Some((_, buffer)) => buffer.clone(),

@@ -39,18 +39,8 @@ pub(super) fn embedding<B: Clone>(
     ] {
         length(what, dim, table.shape()[1])?;
     }
+    tokens(batch, &tables.word, prompt)?;
     let virtual_tokens = batch.num_virtual_tokens as usize;
-    length(
-        "rows of the soft prompt",
-        virtual_tokens,
-        prompt.map_or(0, |p| p.shape[0]),
-    )?;
-    if let Some(prompt) = prompt {
-        length("columns of the soft prompt", dim, prompt.shape[1])?;
-    }
-    for &token in &batch.tokens {
-        range("token id", token as usize, tables.word.shape()[0])?;
-    }
     for pair in batch.token_starts.windows(2) {
         let last = (pair[1] - pair[0]) as usize + virtual_tokens - 1;
         range("position", last, tables.position.shape()[0])?;
@@ -119,7 +109,7 @@ pub(super) fn norm<B: Clone>(
     length("bias of a norm", dim, layer.bias.shape()[1])
 }
 
-/// Queries, keys and values of the batch's rows, columns in whole heads.
+/// Queries, keys and values of the batch's rows, columns in whole heads, heads in whole groups.
 pub(super) fn attention<B: Clone>(
     rows: usize,
     q: &Value<B>,
@@ -127,13 +117,12 @@ pub(super) fn attention<B: Clone>(
     v: &Value<B>,
     heads: usize,
 ) -> Result<(), EngineError> {
-    let columns = q.shape()[1];
+    let (columns, key_columns) = (q.shape()[1], k.shape()[1]);
     for tensor in [q, k, v] {
         length("rows of attention", rows, tensor.shape()[0])?;
-        length("columns of attention", columns, tensor.shape()[1])?;
     }
-    range("heads", heads, columns + 1)?;
-    length("columns that make no whole head", 0, columns % heads.max(1))
+    length("columns of the values", key_columns, v.shape()[1])?;
+    grouped_heads(columns, key_columns, heads)
 }
 
 /// One row of logits per label, each label among the classes.
@@ -143,4 +132,50 @@ pub(super) fn logits(batch: &Batch, [rows, classes]: [usize; 2]) -> Result<(), E
         range("label", label as usize, classes)?;
     }
     Ok(())
+}
+
+/// Columns of queries and of keys in whole heads; every head of keys has as many of queries.
+pub(super) fn grouped_heads(
+    columns: usize,
+    key_columns: usize,
+    heads: usize,
+) -> Result<(), EngineError> {
+    let whole =
+        |what: &str, all: usize, part: usize| length(what, 0, all.checked_rem(part).unwrap_or(1));
+    whole("columns that make no whole head", columns, heads)?;
+    let head_dim = columns / heads;
+    whole("columns of keys that make no head", key_columns, head_dim)?;
+    whole("heads that make no group", heads, key_columns / head_dim)
+}
+
+/// Two tensors of the same rows and columns.
+pub(super) fn same_shape<B: Clone>(
+    what: &str,
+    first: &Value<B>,
+    second: &Value<B>,
+) -> Result<(), EngineError> {
+    let mut shapes = first.shape().into_iter().zip(second.shape());
+    shapes.try_for_each(|(expected, found)| length(what, expected, found))
+}
+
+/// Tokens within the vocabulary, a prompt as the batch has virtual tokens.
+pub(super) fn tokens<B: Clone>(
+    batch: &Batch,
+    word: &Value<B>,
+    prompt: Option<&Parameter>,
+) -> Result<(), EngineError> {
+    let [vocabulary, dim] = word.shape();
+    let rows = prompt.map_or(0, |prompt| prompt.shape[0]);
+    length(
+        "rows of the soft prompt",
+        batch.num_virtual_tokens as usize,
+        rows,
+    )?;
+    if let Some(prompt) = prompt {
+        length("columns of the soft prompt", dim, prompt.shape[1])?;
+    }
+    batch
+        .tokens
+        .iter()
+        .try_for_each(|&token| range("token id", token as usize, vocabulary))
 }

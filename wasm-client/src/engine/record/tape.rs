@@ -30,7 +30,7 @@ pub(super) enum Entry<B: Clone> {
         k: Value<B>,
         v: Value<B>,
         out: Value<B>,
-        log_sum_exp: Value<B>,
+        statistics: Value<B>,
         heads: usize,
         mask: AttentionMask,
     },
@@ -43,6 +43,34 @@ pub(super) enum Entry<B: Clone> {
         input: usize,
         shape: [usize; 2],
     },
+    RmsNorm(RmsNormEntry<B>),
+    Rotate(RotateEntry<B>),
+    Swiglu {
+        gate: Value<B>,
+        up: Value<B>,
+    },
+    /// Stands for the second output of the entry before.
+    SecondOutput,
+}
+
+/// A root-mean-square norm. With a residual its second output is the sum.
+pub(super) struct RmsNormEntry<B: Clone> {
+    pub(super) x: Option<usize>,
+    pub(super) residual: Option<usize>,
+    /// Whether there is a second output.
+    pub(super) adds: bool,
+    /// What was normalized: the input or the sum.
+    pub(super) normalized: Value<B>,
+    pub(super) rstd: Value<B>,
+    pub(super) gain: Value<B>,
+}
+
+/// Rotary positions; the outputs are the queries and the keys.
+pub(super) struct RotateEntry<B: Clone> {
+    pub(super) q: Option<usize>,
+    pub(super) k: Option<usize>,
+    pub(super) table: B,
+    pub(super) head_dim: usize,
 }
 
 /// The entries of a step in order, and who uses whose output.
@@ -76,6 +104,12 @@ impl<B: Clone> Tape<B> {
         }
         self.entries.push(entry);
         self.uses.push(Vec::new());
+    }
+
+    /// As [`Self::push`], for an entry with two outputs.
+    pub(super) fn push_pair(&mut self, entry: Entry<B>, inputs: &[Option<usize>]) {
+        self.push(entry, inputs);
+        self.push(Entry::SecondOutput, &[]);
     }
 
     /// Takes the last entry off, with its index.

@@ -81,6 +81,19 @@ impl<B: Clone> Value<B> {
         self.0.node
     }
 
+    /// The same storage, overwritten by another entry of the tape; only if the handle is unique.
+    pub(super) fn remade(mut self, node: Option<usize>) -> Self {
+        if let Some(inner) = Rc::get_mut(&mut self.0) {
+            inner.node = node;
+        }
+        self
+    }
+
+    /// True if it stays from step to step, and must not be overwritten.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.0.returned.is_none()
+    }
+
     /// True if there is no other handle, so that it may be overwritten.
     pub(super) fn is_unique(&self) -> bool {
         Rc::strong_count(&self.0) == 1

@@ -4,6 +4,8 @@
 //! the same sequence past them, four at a time. Forward is the online softmax of Dao et al. 2022
 //! (FlashAttention, algorithm 1); the gradients recompute the probabilities from the kept log of
 //! the sum of exponentials. The block table says which rows a thread owns and which it streams.
+//! Heads of queries share those of keys and values in groups (Ainslie et al. 2023): who owns keys
+//! streams the queries of every head of the group.
 
 use core::fmt::Write as _;
 
@@ -12,17 +14,15 @@ const STREAM: u32 = 4;
 /// Threads of one workgroup, all along blocks.
 pub(super) const GROUP: u32 = 8;
 
-/// Which of the four passes.
+/// Which of the three passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     /// Output and log of the sum of exponentials; owns queries.
     Forward,
-    /// Gradient of the queries; owns queries.
+    /// `Σ d_out·out` and gradient of the queries; owns queries.
     Query,
-    /// Gradient of the keys; owns keys.
+    /// Gradients of the keys and values; owns keys. Comes after the queries'.
     Key,
-    /// Gradient of the values; owns keys.
-    Value,
 }
 
 /// One pass for one head size.
@@ -40,16 +40,15 @@ impl Attention {
     /// The shader's text.
     pub(super) fn source(self) -> String {
         let mut text = format!(
-            "struct Call {{ heads: u32, causal: u32, blocks: u32, scale: f32 }}
+            "struct Call {{ heads: u32, causal: u32, blocks: u32, scale: f32, group: u32 }}
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> blocks: array<vec4<u32>>;
 {}@compute @workgroup_size({GROUP})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
 if (id.x >= call.blocks) {{ return; }}
 let block = blocks[id.x];
-let head = id.y;
-let stride = call.heads * {vectors}u;
-let column = head * {vectors}u;
+let q_stride = call.heads * {vectors}u;
+let k_stride = call.heads / call.group * {vectors}u;
 ",
             self.bindings(),
             vectors = self.vectors(),
@@ -70,11 +69,10 @@ let column = head * {vectors}u;
     }
 
     fn bindings(self) -> String {
-        let (vectors, scalars, outputs): (&[&str], &[&str], &[&str]) = match self.pass {
-            Pass::Forward => (&["q", "k", "v"], &[], &["out"]),
-            Pass::Query => (&["q", "k", "v", "d_out"], &["sums", "delta"], &["d_q"]),
-            Pass::Key => (&["q", "k", "v", "d_out"], &["sums", "delta"], &["d_k"]),
-            Pass::Value => (&["q", "k", "d_out"], &["sums"], &["d_v"]),
+        let (read, written): (&[&str], &[&str]) = match self.pass {
+            Pass::Forward => (&["q", "k", "v"], &["out"]),
+            Pass::Query => (&["q", "k", "v", "d_out", "out"], &["d_q"]),
+            Pass::Key => (&["q", "k", "v", "d_out"], &["d_k", "d_v"]),
         };
         let mut text = String::new();
         let mut at = 2;
@@ -85,15 +83,15 @@ let column = head * {vectors}u;
             );
             at += 1;
         };
-        vectors
-            .iter()
-            .for_each(|name| bind(name, "read", "vec4<f32>"));
-        scalars.iter().for_each(|name| bind(name, "read", "f32"));
-        outputs
+        read.iter().for_each(|name| bind(name, "read", "vec4<f32>"));
+        if !self.owns_queries() {
+            bind("statistics", "read", "vec2<f32>");
+        }
+        written
             .iter()
             .for_each(|name| bind(name, "read_write", "vec4<f32>"));
-        if self.pass == Pass::Forward {
-            bind("sums", "read_write", "f32");
+        if self.owns_queries() {
+            bind("statistics", "read_write", "vec2<f32>");
         }
         text
     }
@@ -104,26 +102,33 @@ let column = head * {vectors}u;
             Pass::Forward => &["q"],
             Pass::Query => &["q", "d_out"],
             Pass::Key => &["k", "v"],
-            Pass::Value => &["k"],
         };
+        let vectors = self.vectors();
+        let (own, places) = if self.owns_queries() {
+            let other = format!("let other_column = id.y / call.group * {vectors}u;\n");
+            ("q", format!("let head = id.y;\n{other}"))
+        } else {
+            ("k", String::new())
+        };
+        let _ = writeln!(text, "{places}let own_column = id.y * {vectors}u;");
         for i in 0..self.rows {
             let _ = writeln!(text, "let row_{i} = min(block.x + {i}u, block.y - 1u);");
-            let _ = writeln!(text, "let at_{i} = row_{i} * stride + column;");
-            for d in 0..self.vectors() {
+            let _ = writeln!(text, "let at_{i} = row_{i} * {own}_stride + own_column;");
+            for d in 0..vectors {
                 for name in loads {
                     let _ = writeln!(text, "let own_{name}_{i}_{d} = {name}[at_{i} + {d}u];");
                 }
                 let _ = writeln!(text, "var sum_{i}_{d} = vec4<f32>();");
+                if self.pass == Pass::Key {
+                    let _ = writeln!(text, "var sum_v_{i}_{d} = vec4<f32>();");
+                }
             }
             match self.pass {
                 Pass::Forward => {
                     let _ = writeln!(text, "var top_{i} = -1e30; var weight_{i} = 0.0;");
                 }
-                Pass::Query => {
-                    let _ = writeln!(text, "let sums_{i} = sums[row_{i} * call.heads + head];");
-                    let _ = writeln!(text, "let delta_{i} = delta[row_{i} * call.heads + head];");
-                }
-                Pass::Key | Pass::Value => {}
+                Pass::Query => self.delta(text, i),
+                Pass::Key => {}
             }
         }
         // Causal: a query sees no later key, a key is seen by no earlier query.
@@ -135,31 +140,56 @@ let column = head * {vectors}u;
         let _ = writeln!(text, "{bounds}");
     }
 
+    /// `Σ d_out·out` of an owned row, for this pass and for that of the keys.
+    fn delta(self, text: &mut String, i: u32) {
+        let parts: Vec<_> = (0..self.vectors())
+            .map(|d| format!("dot(own_d_out_{i}_{d}, out[at_{i} + {d}u])"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "let delta_{i} = {};
+let place_{i} = row_{i} * call.heads + head;
+let sums_{i} = statistics[place_{i}].x;
+statistics[place_{i}].y = delta_{i};",
+            parts.join(" + ")
+        );
+    }
+
     fn stream(self, text: &mut String) {
-        let loads: &[&str] = match self.pass {
-            Pass::Forward | Pass::Query => &["k", "v"],
-            Pass::Key => &["q", "d_out"],
-            Pass::Value => &["q", "d_out"],
+        let (loads, other): (&[&str], _) = if self.owns_queries() {
+            (&["k", "v"], "k")
+        } else {
+            (&["q", "d_out"], "q")
         };
+        if !self.owns_queries() {
+            let vectors = self.vectors();
+            let _ = writeln!(
+                text,
+                "let first = id.y * call.group;
+for (var head = first; head < first + call.group; head++) {{
+let other_column = head * {vectors}u;"
+            );
+        }
         let _ = writeln!(
             text,
             "for (var s = from_row; s < to_row; s += {STREAM}u) {{"
         );
         for j in 0..STREAM {
             let _ = writeln!(text, "let other_{j} = min(s + {j}u, to_row - 1u);");
-            let _ = writeln!(text, "let from_{j} = other_{j} * stride + column;");
+            let _ = writeln!(
+                text,
+                "let from_{j} = other_{j} * {other}_stride + other_column;"
+            );
             for d in 0..self.vectors() {
                 for name in loads {
                     let _ = writeln!(text, "let {name}_{j}_{d} = {name}[from_{j} + {d}u];");
                 }
             }
             if !self.owns_queries() {
-                let _ = writeln!(text, "let sums_{j} = sums[other_{j} * call.heads + head];");
-            }
-            if self.pass == Pass::Key {
                 let _ = writeln!(
                     text,
-                    "let delta_{j} = delta[other_{j} * call.heads + head];"
+                    "let kept_{j} = statistics[other_{j} * call.heads + head];
+let sums_{j} = kept_{j}.x; let delta_{j} = kept_{j}.y;"
                 );
             }
         }
@@ -167,10 +197,13 @@ let column = head * {vectors}u;
             self.scores(text, i);
             match self.pass {
                 Pass::Forward => self.softmax(text, i),
-                _ => self.gradient(text, i),
+                Pass::Query | Pass::Key => self.gradient(text, i),
             }
         }
         text.push_str("}\n");
+        if !self.owns_queries() {
+            text.push_str("}\n");
+        }
     }
 
     /// `score_{i}_{j}` for one owned row, far below every real score where it is not seen.
@@ -215,28 +248,27 @@ top_{i} = next_{i};"
     }
 
     fn gradient(self, text: &mut String, i: u32) {
-        let (coefficient, streamed) = match self.pass {
-            Pass::Forward => return,
-            Pass::Query => ("ds", "k"),
-            Pass::Key => ("ds", "q"),
-            Pass::Value => ("p", "d_out"),
+        let (own, other, streamed) = if self.owns_queries() {
+            ("own_d_out", "v", "k")
+        } else {
+            ("own_v", "d_out", "q")
         };
         for j in 0..STREAM {
             let side = if self.owns_queries() { i } else { j };
             let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - sums_{side});");
-            let dot = match self.pass {
-                Pass::Query => self.dot(&format!("own_d_out_{i}"), &format!("v_{j}")),
-                Pass::Key => self.dot(&format!("own_v_{i}"), &format!("d_out_{j}")),
-                Pass::Forward | Pass::Value => continue,
-            };
+            let dot = self.dot(&format!("{own}_{i}"), &format!("{other}_{j}"));
             let _ = writeln!(
                 text,
                 "let ds_{i}_{j} = p_{i}_{j} * ({dot} - delta_{side}) * call.scale;"
             );
         }
         for d in 0..self.vectors() {
-            let terms = terms(coefficient, streamed, i, d);
-            let _ = writeln!(text, "sum_{i}_{d} += {terms};");
+            let of_scores = terms("ds", streamed, i, d);
+            let _ = writeln!(text, "sum_{i}_{d} += {of_scores};");
+            if self.pass == Pass::Key {
+                let of_weights = terms("p", "d_out", i, d);
+                let _ = writeln!(text, "sum_v_{i}_{d} += {of_weights};");
+            }
         }
     }
 
@@ -245,7 +277,6 @@ top_{i} = next_{i};"
             Pass::Forward => "out",
             Pass::Query => "d_q",
             Pass::Key => "d_k",
-            Pass::Value => "d_v",
         };
         for i in 0..self.rows {
             let _ = writeln!(text, "if (block.x + {i}u < block.y) {{");
@@ -253,7 +284,7 @@ top_{i} = next_{i};"
                 let _ = writeln!(text, "let share = 1.0 / weight_{i};");
                 let _ = writeln!(
                     text,
-                    "sums[row_{i} * call.heads + head] = top_{i} + log(weight_{i});"
+                    "statistics[row_{i} * call.heads + head].x = top_{i} + log(weight_{i});"
                 );
             }
             let factor = if self.pass == Pass::Forward {
@@ -263,6 +294,9 @@ top_{i} = next_{i};"
             };
             for d in 0..self.vectors() {
                 let _ = writeln!(text, "{output}[at_{i} + {d}u] = sum_{i}_{d}{factor};");
+                if self.pass == Pass::Key {
+                    let _ = writeln!(text, "d_v[at_{i} + {d}u] = sum_v_{i}_{d};");
+                }
             }
             text.push_str("}\n");
         }

@@ -6,7 +6,7 @@ use super::WgslKernels;
 use super::attention::{Attention, GROUP, Pass};
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
-use super::shader::{Shader, linear_groups};
+use super::shader::Shader;
 
 /// Largest head whose rows fit a thread's registers.
 const MAX_HEAD_DIM: usize = 128;
@@ -28,6 +28,11 @@ impl WgslKernels {
             head_dim: head_dim as u32,
             rows: self.tuning.attention_rows,
         };
+        let group = heads / call.kv_heads;
+        let owned = match pass {
+            Pass::Forward | Pass::Query => heads,
+            Pass::Key => call.kv_heads,
+        };
         let blocks = self.batch.block_count as u32;
         let causal = u32::from(call.mask == AttentionMask::Causal);
         let scale = 1.0 / (head_dim as f32).sqrt();
@@ -40,8 +45,8 @@ impl WgslKernels {
             &Dispatch {
                 shader: Shader::Attention(attention),
                 buffers: &bound,
-                words: &[heads as u32, causal, blocks, scale.to_bits()],
-                groups: [blocks.div_ceil(GROUP), heads as u32, 1],
+                words: &[heads as u32, causal, blocks, scale.to_bits(), group as u32],
+                groups: [blocks.div_ceil(GROUP), owned as u32, 1],
             },
         )
     }
@@ -54,7 +59,6 @@ impl WgslKernels {
         let AttentionGradient {
             forward,
             d_out,
-            delta,
             d_q,
             d_k,
             d_v,
@@ -64,25 +68,14 @@ impl WgslKernels {
             k,
             v,
             out,
-            log_sum_exp,
-            heads,
-            head_dim,
-            rows,
+            statistics,
             ..
         } = *forward;
-        let count = (rows * heads) as u32;
-        self.commands.dispatch(
-            &self.device,
-            &Dispatch {
-                shader: Shader::Delta,
-                buffers: &[d_out, out, delta],
-                words: &[count, heads as u32, Self::vectors("head_dim", head_dim)?],
-                groups: linear_groups(count),
-            },
+        self.attention_pass(
+            forward,
+            Pass::Query,
+            &[q, k, v, d_out, out, d_q, statistics],
         )?;
-        let sums = log_sum_exp;
-        self.attention_pass(forward, Pass::Query, &[q, k, v, d_out, sums, delta, d_q])?;
-        self.attention_pass(forward, Pass::Key, &[q, k, v, d_out, sums, delta, d_k])?;
-        self.attention_pass(forward, Pass::Value, &[q, k, d_out, sums, d_v])
+        self.attention_pass(forward, Pass::Key, &[q, k, v, d_out, statistics, d_k, d_v])
     }
 }

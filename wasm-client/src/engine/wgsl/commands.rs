@@ -48,7 +48,8 @@ pub(super) struct Commands {
     unsent: Vec<Words>,
     layouts: HashMap<Bindings, Layout>,
     pipelines: HashMap<Shader, wgpu::ComputePipeline>,
-    bind_groups: HashMap<(Bindings, Vec<u64>), wgpu::BindGroup>,
+    /// By layout and by what is bound: each buffer's number and where its part begins.
+    bind_groups: HashMap<(Bindings, Vec<(u64, u64)>), wgpu::BindGroup>,
     queued: Vec<Queued>,
     /// Dispatches since [`Self::restart_counts`].
     pub(super) dispatches: u32,
@@ -204,7 +205,10 @@ impl Commands {
     ) -> wgpu::BindGroup {
         let key = (
             bindings,
-            buffers.iter().map(|buffer| buffer.id).collect::<Vec<_>>(),
+            buffers
+                .iter()
+                .map(|buffer| (buffer.id, buffer.offset))
+                .collect::<Vec<_>>(),
         );
         if let Some(group) = self.bind_groups.get(&key) {
             return group.clone();
@@ -218,7 +222,7 @@ impl Commands {
             size: core::num::NonZeroU64::new(4 * WORDS as u64),
         });
         let entries: Vec<_> = core::iter::once(uniform)
-            .chain(buffers.iter().map(|buffer| buffer.raw.as_entire_binding()))
+            .chain(buffers.iter().map(|buffer| buffer.binding()))
             .enumerate()
             .map(|(at, resource)| wgpu::BindGroupEntry {
                 binding: at as u32,

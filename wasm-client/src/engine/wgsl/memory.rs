@@ -15,6 +15,8 @@ use super::device::Device;
 pub struct GpuBuffer {
     pub(super) id: u64,
     pub(super) raw: wgpu::Buffer,
+    /// Where it begins in `raw`, in bytes; zero unless it is a part of another one.
+    pub(super) offset: u64,
     /// Values it holds, or may hold.
     pub(super) len: usize,
     /// Its rows where it was uploaded as a matrix, else zero.
@@ -34,6 +36,24 @@ pub(super) struct Scales {
 }
 
 impl GpuBuffer {
+    /// Its part from the value `start` on; the caller sees to it that a binding may begin there.
+    pub(super) fn starting_at(&self, start: usize) -> Self {
+        Self {
+            offset: self.offset + 4 * start as u64,
+            len: self.len.saturating_sub(start),
+            ..self.clone()
+        }
+    }
+
+    /// All of it, for a bind group.
+    pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.raw,
+            offset: self.offset,
+            size: None,
+        })
+    }
+
     /// An error unless `values` fit.
     pub(super) fn expect(&self, what: &'static str, values: usize) -> Result<(), EngineError> {
         checks::room(what, self, values)
@@ -103,6 +123,7 @@ impl Memory {
         Ok(GpuBuffer {
             id: self.next_id,
             raw,
+            offset: 0,
             len: (bytes / 4) as usize,
             rows: 0,
             scales: None,

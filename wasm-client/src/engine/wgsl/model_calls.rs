@@ -125,6 +125,7 @@ impl WgslKernels {
         classes: usize,
     ) -> Result<(), EngineError> {
         Largest::check("label", self.batch.largest.label, classes)?;
+        self.loss_len = 1;
         let values = self.batch.sequence_count * classes;
         logits.expect("logits", values)?;
         d_logits.expect("gradient of the logits", values)?;

@@ -2,6 +2,7 @@
 
 use super::super::quantised::Integers;
 use super::attention::{Attention, Pass};
+use super::decoder_shader::DecoderShader;
 use super::product::Product;
 use super::quantised;
 use super::small::{self, Small};
@@ -23,8 +24,6 @@ pub(super) enum Shader {
     NormGradient,
     /// A pass of attention.
     Attention(Attention),
-    /// `Σ d_out·out` per row and head.
-    Delta,
     /// Non-linearity.
     Activation,
     /// Its gradient.
@@ -43,6 +42,8 @@ pub(super) enum Shader {
     CrossEntropy,
     /// Optimizer.
     AdamW,
+    /// One of a decoder's own.
+    Decoder(DecoderShader),
 }
 
 /// How many storage buffers a shader reads, then how many it writes, in binding order.
@@ -64,10 +65,8 @@ impl Shader {
             Self::NormGradient => (4, 1),
             Self::Attention(attention) => match attention.pass {
                 Pass::Forward => (4, 2),
-                Pass::Query | Pass::Key => (7, 1),
-                Pass::Value => (5, 1),
+                Pass::Query | Pass::Key => (6, 2),
             },
-            Self::Delta => (2, 1),
             Self::Activation => (1, 1),
             Self::ActivationGradient => (2, 1),
             Self::ActivationGradientInPlace => (1, 1),
@@ -77,6 +76,7 @@ impl Shader {
             Self::MeanPoolGradient => (3, 1),
             Self::CrossEntropy => (2, 2),
             Self::AdamW => (1, 3),
+            Self::Decoder(shader) => return shader.bindings(),
         };
         Bindings { read, written }
     }
@@ -87,6 +87,7 @@ impl Shader {
             Self::Product(product) => product.source(),
             Self::Small(small) => small::source(small),
             Self::Attention(attention) => attention.source(),
+            Self::Decoder(shader) => shader.source(),
             Self::Activation => nonlinear(include_str!("activation.wgsl")),
             Self::ActivationGradient => nonlinear(include_str!("activation_gradient.wgsl")),
             Self::ActivationGradientInPlace => {
@@ -96,7 +97,6 @@ impl Shader {
             Self::Norm => include_str!("norm.wgsl").to_owned(),
             Self::NormOutput => include_str!("norm_output.wgsl").to_owned(),
             Self::NormGradient => include_str!("norm_gradient.wgsl").to_owned(),
-            Self::Delta => include_str!("delta.wgsl").to_owned(),
             Self::Embed(integers) => embed(integers),
             Self::PromptGradient => include_str!("prompt_gradient.wgsl").to_owned(),
             Self::MeanPool => include_str!("mean_pool.wgsl").to_owned(),

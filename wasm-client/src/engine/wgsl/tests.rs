@@ -6,6 +6,7 @@ use super::super::{Batch, EngineError};
 use super::{GpuBuffer, Tuning, WgslKernels};
 
 mod attention;
+mod decoder;
 mod linear;
 mod model;
 mod rows;

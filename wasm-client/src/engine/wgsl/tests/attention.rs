@@ -15,17 +15,18 @@ struct Reference {
 fn reference(
     [q, k, v, d_out]: [&[f64]; 4],
     starts: &[u32],
-    [heads, head_dim]: [usize; 2],
+    [heads, kv_heads, head_dim]: [usize; 3],
     mask: AttentionMask,
 ) -> Reference {
-    let zero = vec![0.0; q.len()];
+    let (queries, keys) = (vec![0.0; q.len()], vec![0.0; k.len()]);
     let mut r = Reference {
-        out: zero.clone(),
-        d_q: zero.clone(),
-        d_k: zero.clone(),
-        d_v: zero,
+        out: queries.clone(),
+        d_q: queries,
+        d_k: keys.clone(),
+        d_v: keys,
     };
     let at = |row: usize, head: usize| (row * heads + head) * head_dim;
+    let key_at = |row: usize, head: usize| (row * kv_heads + head * kv_heads / heads) * head_dim;
     let scale = 1.0 / (head_dim as f64).sqrt();
     let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
     for ends in starts.windows(2) {
@@ -39,7 +40,7 @@ fn reference(
                 ends[1] as usize
             };
             let keys: Vec<_> = (ends[0] as usize..last)
-                .map(|key| at(key, head)..at(key, head) + head_dim)
+                .map(|key| key_at(key, head)..key_at(key, head) + head_dim)
                 .collect();
             let scores: Vec<_> = keys
                 .iter()
@@ -69,31 +70,29 @@ fn reference(
 fn check(
     kernels: &mut WgslKernels,
     lengths: &[u32],
-    [heads, head_dim]: [usize; 2],
+    [heads, kv_heads, head_dim]: [usize; 3],
     mask: AttentionMask,
 ) {
     let batch = batch(lengths, 1);
-    let (rows, dim) = (batch.rows(), heads * head_dim);
+    let (rows, dim, key_dim) = (batch.rows(), heads * head_dim, kv_heads * head_dim);
     kernels.begin(&batch).unwrap();
     let mut values = Values(dim as u32);
-    let inputs: [Vec<f32>; 4] = core::array::from_fn(|_| {
-        values
-            .take(rows * dim)
-            .iter()
-            .map(|value| 2.0 * value)
-            .collect()
+    let inputs = [dim, key_dim, key_dim, dim].map(|columns| {
+        let values = values.take(rows * columns);
+        values.iter().map(|value| 2.0 * value).collect::<Vec<_>>()
     });
     let [q, k, v, d_out] = [0, 1, 2, 3].map(|i| put(kernels, &inputs[i], rows));
-    let [out, d_q, d_k, d_v] = [(); 4].map(|()| scratch(kernels, rows, dim));
-    let log_sum_exp = scratch(kernels, rows, heads);
-    let delta = scratch(kernels, rows, heads);
+    let [out, d_q] = [(); 2].map(|()| scratch(kernels, rows, dim));
+    let [d_k, d_v] = [(); 2].map(|()| scratch(kernels, rows, key_dim));
+    let statistics = scratch(kernels, rows, 2 * heads);
     let call = || AttentionCall {
         q: &q,
         k: &k,
         v: &v,
         out: &out,
-        log_sum_exp: &log_sum_exp,
+        statistics: &statistics,
         heads,
+        kv_heads,
         head_dim,
         mask,
         rows,
@@ -103,7 +102,6 @@ fn check(
         .attention_gradient(AttentionGradient {
             forward: call(),
             d_out: &d_out,
-            delta: &delta,
             d_q: &d_q,
             d_k: &d_k,
             d_v: &d_v,
@@ -113,7 +111,7 @@ fn check(
     let expected = reference(
         [&q, &k, &v, &d_out],
         &batch.row_starts(),
-        [heads, head_dim],
+        [heads, kv_heads, head_dim],
         mask,
     );
     for (name, buffer, expected) in [
@@ -122,8 +120,8 @@ fn check(
         ("d_k", &d_k, expected.d_k),
         ("d_v", &d_v, expected.d_v),
     ] {
-        let what = format!("{name} {lengths:?} {heads}x{head_dim} {mask:?}");
-        assert_near(&get(kernels, buffer, rows * dim), &expected, &what);
+        let what = format!("{name} {lengths:?} {heads}/{kv_heads}x{head_dim} {mask:?}");
+        assert_near(&get(kernels, buffer, expected.len()), &expected, &what);
     }
 }
 
@@ -131,8 +129,8 @@ fn check(
 fn attention_stays_within_sequences_of_any_length() {
     on_device(|kernels| {
         for mask in [AttentionMask::Bidirectional, AttentionMask::Causal] {
-            check(kernels, &[4, 1, 7, 13], [3, 32], mask);
-            check(kernels, &[64, 33], [2, 64], mask);
+            check(kernels, &[4, 1, 7, 13], [3, 3, 32], mask);
+            check(kernels, &[64, 33], [2, 2, 64], mask);
         }
     });
 }
@@ -140,9 +138,17 @@ fn attention_stays_within_sequences_of_any_length() {
 #[test]
 fn attention_of_small_and_large_heads() {
     on_device(|kernels| {
-        check(kernels, &[5, 2], [2, 4], AttentionMask::Causal);
+        check(kernels, &[5, 2], [2, 2, 4], AttentionMask::Causal);
         if kernels.tuning == Tuning::HARDWARE {
-            check(kernels, &[9], [1, 128], AttentionMask::Bidirectional);
+            check(kernels, &[9], [1, 1, 128], AttentionMask::Bidirectional);
         }
+    });
+}
+
+#[test]
+fn heads_of_a_group_share_keys_and_values() {
+    on_device(|kernels| {
+        check(kernels, &[4, 1, 19], [6, 2, 8], AttentionMask::Causal);
+        check(kernels, &[3, 10], [4, 1, 16], AttentionMask::Bidirectional);
     });
 }

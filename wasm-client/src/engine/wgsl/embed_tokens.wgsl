@@ -1,0 +1,25 @@
+// Token rows: the word's, or the prompt's. `rows` holds per row: token id, or the virtual token's
+// number; 1 if virtual; position; sequence.
+struct Call { count: u32, dim4: u32, prompt_offset: u32 }
+@group(0) @binding(0) var<uniform> call: Call;
+@group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> word: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> adapter: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(global_invocation_id) id: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+) {
+  let at = id.y * groups.x * 64u + id.x;
+  if (at >= call.count) { return; }
+  let row = rows[at / call.dim4];
+  let source = row.x * call.dim4 + at % call.dim4;
+  if (row.y == 0u) {
+    out[at] = word[source];
+  } else {
+    let p = call.prompt_offset + source * 4u;
+    out[at] = vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);
+  }
+}
