@@ -3,11 +3,13 @@
 use crate::adapter::AdapterViews;
 use crate::engine::{Engine, EngineError, LinearLayer, Weight};
 
+pub mod decoder;
 pub mod encoder;
 pub mod loader;
 pub mod tensors;
 pub mod weights;
 
+pub use decoder::Decoder;
 pub use encoder::Encoder;
 
 /// An encoder with its adapter and head, on the tensors `T` of one engine.
