@@ -20,9 +20,9 @@ fn main(
   let row = group.y * groups.x + group.x;
   // The same in all lanes: rows past the end do as the last one does, and write nothing.
   let counts = row < call.rows;
-  let read = min(row, call.rows - 1u);
-  let at = read * call.vocabulary;
-  let label = labels[call.first + read];
+  let known = min(row, call.rows - 1u);
+  let at = known * call.vocabulary;
+  let label = labels[call.first + known];
   let is_scored = label < call.vocabulary;
 
   var top = -1e30;
