@@ -8,6 +8,7 @@
 mod candle;
 mod case;
 mod compare;
+mod decoder;
 mod gradients;
 mod quantised;
 mod reference;

@@ -2,10 +2,11 @@
 
 use choir_shared::task::AdapterLayout;
 use choir_wasm_client::adapter::AdapterViews;
-use choir_wasm_client::bench;
+use choir_wasm_client::bench::{self, decoder};
 use choir_wasm_client::engine::Engine;
 use choir_wasm_client::engine::burn::BurnEngine;
 use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::decoder::DecoderEngine;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
 use choir_wasm_client::model::{Encoder, Model};
@@ -39,6 +40,40 @@ fn losses_are_those_of_jax<E: Engine>(mut engine: E) {
         "{}: losses off by at most {worst:.1e}",
         engine.device().adapter
     );
+}
+
+fn losses_of_the_decoder_are_those_of_jax<E: DecoderEngine>(engine: E) {
+    let mut workload = decoder::Workload::new(engine).expect("workload");
+    let mut worst = 0.0_f32;
+    for (step, expected) in decoder::REFERENCE_LOSSES.into_iter().enumerate() {
+        let loss = block_on(workload.step()).expect("loss");
+        worst = worst.max((loss - expected).abs());
+        assert!(worst <= TOLERANCE, "step {step}: {loss} against {expected}");
+    }
+    let engine = workload.engine();
+    println!(
+        "decoder, {}: losses off by at most {worst:.1e}; {:?}",
+        engine.device().adapter,
+        engine.counts()
+    );
+}
+
+#[test]
+fn burn_has_the_losses_of_jax_for_the_decoder() {
+    losses_of_the_decoder_are_those_of_jax(BurnEngine::flex());
+}
+
+#[test]
+fn wgsl_kernels_have_the_losses_of_jax_for_the_decoder() {
+    match block_on(WgslKernels::open()) {
+        Ok(kernels) => losses_of_the_decoder_are_those_of_jax(Recorded::new(kernels)),
+        Err(error) => println!("skipped: WGSL kernels: {error}"),
+    }
+}
+
+#[test]
+fn cpu_kernels_have_the_losses_of_jax_for_the_decoder() {
+    losses_of_the_decoder_are_those_of_jax(Recorded::new(CpuKernels::new()));
 }
 
 #[test]

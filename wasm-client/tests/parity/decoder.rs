@@ -1,0 +1,171 @@
+//! A small random decoder: loss and every trained tensor's gradient, each engine against burn's
+//! autodiff.
+
+use choir_wasm_client::engine::burn::BurnEngine;
+use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::decoder::{DecoderEngine, NOT_SCORED};
+use choir_wasm_client::engine::record::Recorded;
+use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
+use choir_wasm_client::engine::{Batch, Engine};
+use choir_wasm_client::model::Decoder;
+use choir_wasm_client::model::decoder::{
+    DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
+};
+use pollster::block_on;
+
+use crate::case::Random;
+use crate::compare::{TOLERANCE, Worst};
+
+/// Three heads of queries on each of keys; no size is a power of two.
+const SHAPE: DecoderShape = DecoderShape {
+    dim: 36,
+    layers: 3,
+    heads: 6,
+    kv_heads: 2,
+    head_dim: 12,
+    intermediate: 52,
+    vocabulary: 77,
+    norm_eps: 1e-5,
+    rope_base: 10_000.0,
+    tied: false,
+};
+const VIRTUAL_TOKENS: usize = 2;
+const LENGTHS: [usize; 5] = [1, 7, 45, 3, 20];
+
+/// A decoder's trained parts and their values, a batch and its labels.
+struct Case {
+    name: &'static str,
+    shape: DecoderShape,
+    adapter: DecoderAdapter,
+    values: Vec<f32>,
+    batch: Batch,
+    labels: Vec<u32>,
+}
+
+struct Outcome {
+    loss: f32,
+    gradient: Vec<f32>,
+}
+
+impl Case {
+    fn new(
+        name: &'static str,
+        shape: DecoderShape,
+        targets: &[DecoderTarget],
+        virtual_tokens: usize,
+    ) -> Self {
+        let lora = DecoderLora {
+            rank: 3,
+            alpha: 6.0,
+            targets: targets.to_vec(),
+        };
+        let adapter = DecoderAdapter::new(&shape, &lora, virtual_tokens);
+        let mut random = Random(11);
+        let values = random.values(adapter.len, 0.3);
+        let mut token = || random.next() % shape.vocabulary as u32;
+        let mut token_starts = vec![0];
+        let mut labels = Vec::new();
+        for length in LENGTHS {
+            token_starts.push(token_starts[token_starts.len() - 1] + length as u32);
+            // Neither the prompt nor the last token has a next one.
+            labels.resize(labels.len() + virtual_tokens, NOT_SCORED);
+            labels.extend((1..length).map(|_| token()));
+            labels.push(NOT_SCORED);
+        }
+        let count = token_starts[LENGTHS.len()];
+        Self {
+            name,
+            shape,
+            adapter,
+            values,
+            batch: Batch {
+                tokens: (0..count).map(|_| token()).collect(),
+                token_starts,
+                labels: Vec::new(),
+                num_virtual_tokens: virtual_tokens as u32,
+            },
+            labels,
+        }
+    }
+
+    fn run<E: DecoderEngine>(&self, engine: &mut E) -> Outcome {
+        let mut random = Random(5);
+        engine.load_adapter(&self.values).expect("adapter");
+        let decoder = Decoder::build(self.shape, self.adapter.clone(), |tensor| {
+            let shape = tensor.shape(&self.shape);
+            let mut values = random.values(shape[0] * shape[1], (3.0 / shape[0] as f32).sqrt());
+            if matches!(
+                tensor,
+                DecoderTensor::AttentionNorm(_) | DecoderTensor::MlpNorm(_) | DecoderTensor::Norm
+            ) {
+                values.iter_mut().for_each(|gain| *gain = 1.0 + 0.2 * *gain);
+            }
+            engine.frozen(&values, shape)
+        })
+        .expect("decoder");
+        engine.begin(&self.batch, true).expect("begin");
+        decoder.loss(engine, &self.labels).expect("loss");
+        engine.backward().expect("backward");
+        Outcome {
+            gradient: block_on(engine.read_gradient()).expect("gradient"),
+            loss: block_on(engine.read_loss()).expect("loss"),
+        }
+    }
+
+    fn agrees<E: DecoderEngine>(&self, mut engine: E, kind: &str, reference: &Outcome) {
+        let title = format!("{} by {kind} on {}", self.name, engine.device().adapter);
+        let found = self.run(&mut engine);
+        let mut worst = Worst::default();
+        let mut check = |name: &str, range: &core::ops::Range<usize>| {
+            let (found, expected) = (&found.gradient, &reference.gradient);
+            worst.check(name, &found[range.clone()], &expected[range.clone()]);
+        };
+        for (place, factors) in &self.adapter.lora {
+            check(&format!("A of {place:?}"), &factors.a.range);
+            check(&format!("B of {place:?}"), &factors.b.range);
+        }
+        if let Some(prompt) = &self.adapter.prompt {
+            check("soft prompt", &prompt.range);
+        }
+        worst.print(&title);
+        let error = f64::from((found.loss - reference.loss).abs());
+        assert!(error <= TOLERANCE * f64::from(reference.loss), "{title}");
+    }
+
+    fn engines_agree(&self) {
+        let reference = self.run(&mut BurnEngine::flex());
+        self.agrees(Recorded::new(CpuKernels::new()), "CPU kernels", &reference);
+        for tuning in [Tuning::SOFTWARE, Tuning::HARDWARE] {
+            match block_on(WgslKernels::open_tuned(tuning)) {
+                Ok(kernels) => self.agrees(Recorded::new(kernels), "WGSL kernels", &reference),
+                Err(error) => println!("skipped: {} by WGSL kernels: {error}", self.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn engines_agree_on_a_small_decoder_with_everything_trained() {
+    let targets = DecoderTarget::ALL;
+    Case::new("decoder", SHAPE, &targets, VIRTUAL_TOKENS).engines_agree();
+}
+
+#[test]
+fn engines_agree_on_a_decoder_whose_logits_are_made_by_its_word_embeddings() {
+    let shape = DecoderShape {
+        kv_heads: 3,
+        head_dim: 8,
+        vocabulary: 96,
+        tied: true,
+        ..SHAPE
+    };
+    let targets = [DecoderTarget::K, DecoderTarget::Down];
+    Case::new("tied decoder", shape, &targets, 0).engines_agree();
+}
+
+#[test]
+fn engines_agree_where_only_some_of_the_queries_and_keys_have_gradients() {
+    for target in [DecoderTarget::Q, DecoderTarget::V, DecoderTarget::Up] {
+        Case::new("one target", SHAPE, &[target], 0).engines_agree();
+    }
+}
