@@ -31,6 +31,8 @@ mod report;
 mod status;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod trainer;
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+mod workload;
 
 #[cfg(feature = "protocol")]
 pub use epsilon::epsilon;
@@ -51,6 +53,8 @@ pub use report::Report;
 pub use status::{decode_site_status, decode_task_status, subtract};
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 pub use trainer::Trainer;
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+pub use workload::DecoderWorkload;
 
 /// Runs once when the module is loaded: a panic is told on the console before it ends the module.
 #[wasm_bindgen(start)]

@@ -10,14 +10,23 @@ use super::clock::milliseconds;
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
 use crate::engine::quantised::WeightPrecision;
-use crate::engine::{EngineError, OptimizerState};
+use crate::engine::{DeviceInfo, EngineError, OptimizerState, StepCounts};
 use crate::train::batch::Examples;
 use crate::train::{self, TrainError};
 
 #[derive(Serialize)]
-struct InfoView {
+pub(super) struct InfoView {
     device: String,
     adapter: String,
+}
+
+impl From<DeviceInfo> for InfoView {
+    fn from(info: DeviceInfo) -> Self {
+        Self {
+            device: info.kind,
+            adapter: info.adapter,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -28,11 +37,21 @@ struct StepView {
 }
 
 #[derive(Serialize)]
-struct CountsView {
+pub(super) struct CountsView {
     dispatches: u32,
     submits: u32,
     #[serde(rename = "peakBytes")]
     peak_bytes: u64,
+}
+
+impl From<StepCounts> for CountsView {
+    fn from(counts: StepCounts) -> Self {
+        Self {
+            dispatches: counts.dispatches,
+            submits: counts.submits,
+            peak_bytes: counts.peak_bytes,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -75,11 +94,7 @@ impl Trainer {
 
     /// The device and its adapter's name.
     pub fn info(&self) -> Result<JsValue, ApiError> {
-        let device = self.inner.device();
-        to_js(&InfoView {
-            device: device.kind,
-            adapter: device.adapter,
-        })
+        to_js(&InfoView::from(self.inner.device()))
     }
 
     /// The next bytes of the safetensors file, in any chunking.
@@ -216,12 +231,7 @@ impl Trainer {
 
     /// Counts of the last step.
     pub fn counts(&self) -> Result<JsValue, ApiError> {
-        let counts = self.inner.counts();
-        to_js(&CountsView {
-            dispatches: counts.dispatches,
-            submits: counts.submits,
-            peak_bytes: counts.peak_bytes,
-        })
+        to_js(&CountsView::from(self.inner.counts()))
     }
 }
 

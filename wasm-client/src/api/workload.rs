@@ -1,0 +1,59 @@
+//! The workload "decoder" on this module's engine, for benches.
+
+use serde::Serialize;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+use super::clock::milliseconds;
+use super::device::{DeviceEngine, open_engine};
+use super::error::{ApiError, to_js};
+use super::trainer::{CountsView, InfoView};
+use crate::bench::decoder;
+use crate::engine::{Engine, EngineError};
+
+#[derive(Serialize)]
+struct StepView {
+    step: usize,
+    loss: f32,
+    milliseconds: f64,
+}
+
+/// Trains the workload "decoder" (version 1): weights, adapter and tokens are made here.
+#[wasm_bindgen]
+pub struct DecoderWorkload {
+    inner: decoder::Workload<DeviceEngine>,
+}
+
+#[wasm_bindgen]
+impl DecoderWorkload {
+    /// The workload before its first step, on a device of this module's engine.
+    pub async fn open() -> Result<Self, ApiError> {
+        let engine = open_engine().await?;
+        let inner = decoder::Workload::new(engine)?;
+        Ok(Self { inner })
+    }
+
+    /// The device and its adapter's name.
+    pub fn info(&self) -> Result<JsValue, ApiError> {
+        to_js(&InfoView::from(self.inner.engine().device()))
+    }
+
+    /// One step: its number, the loss before its update, and how long it took.
+    pub async fn step(&mut self) -> Result<JsValue, ApiError> {
+        let (start, step) = (milliseconds(), self.inner.steps());
+        let loss = self.inner.step().await?;
+        if !loss.is_finite() {
+            let step = u32::try_from(step).unwrap_or(u32::MAX);
+            return Err(EngineError::NotFinite { step }.into());
+        }
+        to_js(&StepView {
+            step,
+            loss,
+            milliseconds: milliseconds() - start,
+        })
+    }
+
+    /// Counts of the last step.
+    pub fn counts(&self) -> Result<JsValue, ApiError> {
+        to_js(&CountsView::from(self.inner.engine().counts()))
+    }
+}
