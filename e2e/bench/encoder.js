@@ -1,6 +1,6 @@
 // The encoder workload through the tab's own API, on the engine of the module given. Runs in the
 // page.
-import { ENCODER, encoder } from "./workload.js";
+import { encoder } from "./workload.js";
 
 /** The checkpoint's layout is [out, in], the workload's [in, out]. */
 function transposed({ shape: [rows, columns], values }) {
@@ -10,7 +10,7 @@ function transposed({ shape: [rows, columns], values }) {
 }
 
 /** The frozen tensors by their names in a checkpoint. */
-function checkpoint(frozen) {
+function checkpoint({ shape: { layers }, frozen }) {
   const named = new Map();
   const norm = (name, place) => {
     named.set(`${place}.LayerNorm.weight`, frozen.get(`${name}.g`));
@@ -24,7 +24,7 @@ function checkpoint(frozen) {
   named.set("embeddings.position_embeddings.weight", frozen.get("emb.pos"));
   named.set("embeddings.token_type_embeddings.weight", frozen.get("emb.type"));
   norm("emb.ln", "embeddings");
-  for (let i = 0; i < ENCODER.layers; i++) {
+  for (let i = 0; i < layers; i++) {
     const [from, to] = [`layers.${i}.`, `encoder.layer.${i}.`];
     for (const [letter, name] of [["q", "query"], ["k", "key"], ["v", "value"]]) {
       linear(`${from}w${letter}`, `${from}b${letter}`, `${to}attention.self.${name}`);
@@ -66,27 +66,30 @@ function flat(trained) {
 }
 
 /** Rows without their padding. */
-function packed({ tokens, targets }, lengths) {
+function packed({ tokens, targets }, { shape: { sequence }, lengths }) {
   const kept = [];
   const starts = [0];
   lengths.forEach((length, row) => {
-    const start = row * ENCODER.sequence;
+    const start = row * sequence;
     kept.push(...tokens.subarray(start, start + length));
     starts.push(kept.length);
   });
   return { tokens: Uint32Array.from(kept), starts: Uint32Array.from(starts), labels: Uint32Array.from(targets) };
 }
 
-/** Makes the model; `module` is the engine's, `config` the task's wire bytes, `precision` that of its frozen matrices. */
-export async function open({ module, config, precision }) {
+/**
+ * Makes the model; `module` is the engine's, `config` the task's wire bytes, `precision` that of its
+ * frozen matrices, `sizes` the encoder's where it is not the workload.
+ */
+export async function open({ module, config, precision, sizes }) {
   const engine = await import(module);
-  await engine.default();
-  const { frozen, trained, lengths, batches } = encoder();
+  const { memory } = await engine.default();
+  const workload = encoder(sizes);
   const trainer = await engine.Trainer.open(Uint8Array.from(config), precision);
-  for (const chunk of safetensors(checkpoint(frozen))) trainer.addWeights(chunk);
+  for (const chunk of safetensors(checkpoint(workload))) trainer.addWeights(chunk);
   trainer.finishWeights();
-  trainer.setAdapter(flat(trained));
-  const examples = batches.map((batch) => packed(batch, lengths));
+  trainer.setAdapter(flat(workload.trained));
+  const examples = workload.batches.map((batch) => packed(batch, workload));
   return {
     threads: 1,
     async step(index) {
@@ -95,6 +98,7 @@ export async function open({ module, config, precision }) {
       return (await trainer.step()).loss;
     },
     counts: () => trainer.counts(),
+    wasmBytes: () => memory.buffer.byteLength,
     close: () => trainer.free(),
   };
 }

@@ -119,9 +119,9 @@ function decoderBatch(k) {
   return { tokens, targets };
 }
 
-/** The encoder: tensors, the rows' lengths without padding, batches of tokens and labels. */
-export function encoder() {
-  const { dim, layers, mlp, vocabulary, positions, classes } = ENCODER;
+/** The encoder: tensors, the rows' lengths without padding, batches of tokens and labels. Of other sizes it is no workload. */
+export function encoder(sizes = ENCODER) {
+  const { dim, layers, mlp, vocabulary, positions, classes } = sizes;
   const tensors = new Tensors();
   tensors.bounded("emb.word", [vocabulary, dim], 0.05);
   tensors.bounded("emb.pos", [positions, dim], 0.02);
@@ -145,17 +145,15 @@ export function encoder() {
   tensors.matrix("cls.w", dim, classes, tensors.trained);
   tensors.trained.set("cls.b", { shape: [classes], values: new Float32Array(classes) });
   const { frozen, trained } = tensors;
-  return { shape: ENCODER, frozen, trained, lengths: lengths(), batches: batches(encoderBatch) };
+  return { shape: sizes, frozen, trained, lengths: lengths(sizes), batches: batches((k) => encoderBatch(sizes, k)) };
 }
 
-function lengths() {
-  const { batch, sequence } = ENCODER;
+function lengths({ batch, sequence }) {
   return Array.from({ length: batch }, (_, row) => sequence - 4 * row);
 }
 
 /** The generator draws the padding too. */
-function encoderBatch(k) {
-  const { sequence, batch, vocabulary, classes } = ENCODER;
+function encoderBatch({ sequence, batch, vocabulary, classes }, k) {
   const next = generator(`tokens.encoder.${k}`);
   const tokens = Int32Array.from({ length: batch * sequence }, () => (next() >>> 8) % vocabulary);
   const targets = Int32Array.from({ length: batch }, () => (next() >>> 8) % classes);

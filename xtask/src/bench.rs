@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: training steps in Chromium, beside other libraries' if asked for, and what a
 //! round of the secure sum costs.
 
+pub(crate) mod endurance;
 mod live;
 mod secure_sum;
 mod train;
@@ -18,6 +19,9 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
     if let Some(options) = live::asked(arguments)? {
         return live::run(paths, &options);
     }
+    if let Some(options) = endurance::asked(arguments)? {
+        return endurance::run(paths, &options);
+    }
     if let Some(options) = train::asked(arguments)? {
         return train::run(paths, &options);
     }
@@ -26,7 +30,7 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
         return secure_sum::run(paths, &files);
     }
     Err(Failure::Usage(
-        "the benches there are: `train`, `train --peers`, `secure-sum` and `secure-sum --live`"
+        "the benches there are: `train`, `train --peers`, `endurance`, `secure-sum` and `secure-sum --live`"
             .to_owned(),
     ))
 }

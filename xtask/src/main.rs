@@ -99,6 +99,9 @@ const HELP: &str = "cargo xtask <command>
     --quant int8|int4        our frozen matrices, of --workload encoder
     --only TEXT --quick      rows with that in their name; fewer steps
     --seed N --as-built      of the rows' order; neither set up nor build before
+  bench endurance [--json FILE] [--as-built]
+                             long trainings in a tab: nothing may grow, and its page stays smooth
+    --steps N --encoder-steps N 2000 of a small encoder, 50 of the workload
   bench secure-sum --live [--json FILE] [--as-built]
                              real client machines against workerd, lost at random
     --clients N --rounds R   100 and 5 for each mean life

@@ -8,6 +8,7 @@ mod research;
 mod tokens;
 mod whole_path;
 
+use crate::bench::endurance;
 use crate::failure::{Failure, Outcome};
 use crate::faults::Faults;
 use crate::fuzz::Fuzzing;
@@ -46,6 +47,9 @@ const SCHEDULES: u64 = 300;
 
 /// How long each fuzz target is searched here; `cargo xtask fuzz` does so at length.
 const FUZZ_SECONDS: u32 = 3;
+
+/// Steps of a small training here; `cargo xtask bench endurance` takes many more.
+const ENDURANCE_STEPS: u32 = 200;
 
 /// Node's tests: a name, a folder, and its test files.
 const NODE: [(&str, &str, &[&str]); 3] = [
@@ -86,6 +90,8 @@ pub(crate) fn run(paths: &Paths) -> Outcome<()> {
         whole_path::run(paths, &mut counts);
         privacy::run(paths, &mut counts);
         doors::run(paths, &doors::ALL, &mut counts);
+        let endured = endurance::short(paths, ENDURANCE_STEPS);
+        counts.check("a long training in a tab holds no more at its end", endured);
     }
     tokens::run(paths, &mut counts);
     research::run(paths, &mut counts);

@@ -24,9 +24,9 @@ use value::{Returned, buffers_of};
 
 mod backward;
 mod check;
-mod remake;
 mod decoder;
 mod decoder_backward;
+mod remake;
 mod tape;
 mod value;
 
