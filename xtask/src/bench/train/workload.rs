@@ -1,6 +1,6 @@
 //! The training workloads (version 1): `e2e/bench/workload.js` has their tensors and tokens.
 
-use choir_shared::task::workload::REFERENCE_LOSSES;
+use choir_shared::task::workload::{DECODER_REFERENCE_LOSSES, REFERENCE_LOSSES};
 
 /// In what our frozen matrices are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,19 +53,7 @@ pub(super) struct Workload {
 pub(super) const DECODER: Workload = Workload {
     name: "decoder",
     step_gflop: 7.812,
-    losses: [
-        7.424_446,
-        7.440_323_4,
-        7.436_433,
-        7.468_134_4,
-        7.261_943,
-        7.331_664,
-        7.348_993_3,
-        7.392_918_6,
-        7.154_102_3,
-        7.236_686_7,
-        7.259_976,
-    ],
+    losses: DECODER_REFERENCE_LOSSES,
 };
 
 /// In the shape of all-MiniLM-L6-v2, LoRA on q and v, a head; 8 sequences of up to 64 tokens.
