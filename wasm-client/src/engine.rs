@@ -27,7 +27,7 @@ pub mod wgsl;
 ///
 /// Sequence `b` has `num_virtual_tokens` rows of the soft prompt, then its own tokens. Token ids
 /// hold the real tokens only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Real token ids of all sequences, one after the other.
     pub tokens: Vec<u32>,

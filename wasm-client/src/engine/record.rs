@@ -18,7 +18,7 @@ use super::{
     LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts,
 };
 use remake::Saved;
-use tape::{Entry, Tape};
+use tape::{Entry, Loss, Tape};
 pub use value::Value;
 use value::{Returned, buffers_of};
 
@@ -46,13 +46,6 @@ pub struct Recorded<K: Kernels> {
     angles: Vec<(Rotary, usize, K::Buffer)>,
 }
 
-/// Where the gradient of the loss sets out: what the last operation before it read (logits, or
-/// hidden states), and the entry that made that.
-struct Loss<B: Clone> {
-    node: Option<usize>,
-    gradient: Option<Value<B>>,
-}
-
 type ValueOf<K> = Value<<K as Kernels>::Buffer>;
 
 impl<K: Kernels> Recorded<K> {
@@ -61,12 +54,7 @@ impl<K: Kernels> Recorded<K> {
         Self {
             kernels,
             returned: Rc::new(RefCell::new(Vec::new())),
-            batch: Batch {
-                tokens: Vec::new(),
-                token_starts: Vec::new(),
-                labels: Vec::new(),
-                num_virtual_tokens: 0,
-            },
+            batch: Batch::default(),
             training: false,
             recomputes: false,
             adapter_len: 0,

@@ -18,7 +18,7 @@ use batch::{Largest, Tables};
 use commands::{Commands, Dispatch};
 use device::Device;
 pub use memory::GpuBuffer;
-use memory::{Memory, storage};
+use memory::Memory;
 use shader::{Shader, linear_groups};
 use trained::Adapter;
 pub use tuning::Tuning;

@@ -53,6 +53,13 @@ pub(super) enum Entry<B: Clone> {
     SecondOutput,
 }
 
+/// Where the gradient of the loss sets out: what the last operation before it read (logits, or
+/// hidden states), and the entry that made that.
+pub(super) struct Loss<B: Clone> {
+    pub(super) node: Option<usize>,
+    pub(super) gradient: Option<Value<B>>,
+}
+
 /// A root-mean-square norm. With a residual its second output is the sum.
 pub(super) struct RmsNormEntry<B: Clone> {
     pub(super) x: Option<usize>,
