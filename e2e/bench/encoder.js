@@ -84,7 +84,7 @@ function packed({ tokens, targets }, { shape: { sequence }, lengths }) {
 export async function open({ module, config, precision, sizes }) {
   const engine = await import(module);
   const { memory } = await engine.default();
-  const workload = encoder(sizes);
+  const workload = encoder(sizes ?? undefined);
   const trainer = await engine.Trainer.open(Uint8Array.from(config), precision);
   for (const chunk of safetensors(checkpoint(workload))) trainer.addWeights(chunk);
   trainer.finishWeights();

@@ -95,7 +95,7 @@ pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
         build::run(paths, false)?;
     }
     let encoder = |config| Training {
-        name: "encoder",
+        name: "workload",
         config,
         sizes: None,
         steps: options.encoder_steps,
