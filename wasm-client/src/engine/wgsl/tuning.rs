@@ -22,7 +22,7 @@ impl Tuning {
         rows: 24,
         columns: 32,
         group: [4, 1],
-        attention_rows: 4,
+        attention_rows: 2,
     };
     /// For hardware: tiles that fit its registers, many threads.
     pub const HARDWARE: Self = Self {
