@@ -34,3 +34,16 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
             .to_owned(),
     ))
 }
+
+/// Whether what is left of the command line names this bench: by its first word, or by an option
+/// anywhere.
+fn names(arguments: &Parser, name: &str) -> bool {
+    let mut rest = arguments.clone();
+    rest.try_raw_args().is_some_and(|mut rest| {
+        if name.starts_with('-') {
+            rest.any(|argument| argument == name)
+        } else {
+            rest.next().is_some_and(|word| word == name)
+        }
+    })
+}

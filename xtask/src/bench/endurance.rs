@@ -52,11 +52,7 @@ struct Sample {
 /// # Errors
 /// `Usage` for what makes no sense.
 pub(super) fn asked(arguments: &Parser) -> Outcome<Option<Options>> {
-    let is_ours = match arguments.clone().try_raw_args() {
-        Some(mut rest) => rest.any(|argument| argument == "endurance"),
-        None => false,
-    };
-    if !is_ours {
+    if !super::names(arguments, "endurance") {
         return Ok(None);
     }
     let mut options = Options {

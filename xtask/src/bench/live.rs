@@ -59,11 +59,7 @@ impl Default for Options {
 /// # Errors
 /// `Usage` for what makes no sense.
 pub(crate) fn asked(arguments: &Parser) -> Outcome<Option<Options>> {
-    let is_live = match arguments.clone().try_raw_args() {
-        Some(mut rest) => rest.any(|argument| argument == "--live"),
-        None => false,
-    };
-    if !is_live {
+    if !super::names(arguments, "--live") {
         return Ok(None);
     }
     let mut options = Options::default();

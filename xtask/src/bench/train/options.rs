@@ -32,11 +32,7 @@ pub(crate) struct Options {
 /// # Errors
 /// `Usage` for what makes no sense.
 pub(crate) fn asked(arguments: &Parser) -> Outcome<Option<Options>> {
-    let is_train = match arguments.clone().try_raw_args() {
-        Some(mut rest) => rest.next().is_some_and(|word| word == "train"),
-        None => false,
-    };
-    if !is_train {
+    if !super::super::names(arguments, "train") {
         return Ok(None);
     }
     let mut options = Options::default();
