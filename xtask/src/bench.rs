@@ -3,6 +3,7 @@
 
 pub(crate) mod endurance;
 mod live;
+mod python;
 mod secure_sum;
 mod train;
 

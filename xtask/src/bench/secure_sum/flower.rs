@@ -3,6 +3,7 @@
 
 use super::row::Row;
 use super::{Spread, spread};
+use crate::bench::python::Environment;
 use crate::failure::{Failure, Outcome};
 use crate::paths::Paths;
 use crate::program;
@@ -13,27 +14,31 @@ use std::process::Command;
 
 /// Its server takes half a minute and more, so once; each of its clients is a repetition.
 const REPETITIONS: u32 = 1;
-const VERSION: &str = "flwr==1.42.0";
-/// What its secure aggregation needs of its requirements, in the versions that it asks for. The
-/// rest is for its servers.
-const NEEDED: [&str; 16] = [
-    "numpy>=1.26,<3",
-    "grpcio>=1.70,<2",
-    "grpcio-health-checking>=1.70,<2",
-    "protobuf>=5.28,<7",
-    "cryptography>=50,<51",
-    "pycryptodome>=3.18,<4",
-    "iterators>=0.0.2,<0.0.3",
-    "typer>=0.13,<0.21",
-    "tomli>=2.0.1,<3",
-    "tomli-w>=1,<2",
-    "pathspec>=1.0.4,<2",
-    "rich>=14,<15",
-    "pyyaml>=6.0.2,<7",
-    "requests>=2.33,<3",
-    "httpx>=0.28.1,<1",
-    "packaging>=24,<26",
-];
+const PYTHON: Environment = Environment {
+    folder: "flower/venv",
+    package: "flwr==1.42.0",
+    // What its secure aggregation needs of its requirements, in the versions that it asks for. The
+    // rest is for its servers.
+    needed: &[
+        "numpy>=1.26,<3",
+        "grpcio>=1.70,<2",
+        "grpcio-health-checking>=1.70,<2",
+        "protobuf>=5.28,<7",
+        "cryptography>=50,<51",
+        "pycryptodome>=3.18,<4",
+        "iterators>=0.0.2,<0.0.3",
+        "typer>=0.13,<0.21",
+        "tomli>=2.0.1,<3",
+        "tomli-w>=1,<2",
+        "pathspec>=1.0.4,<2",
+        "rich>=14,<15",
+        "pyyaml>=6.0.2,<7",
+        "requests>=2.33,<3",
+        "httpx>=0.28.1,<1",
+        "packaging>=24,<26",
+    ],
+    probe: "import importlib.metadata as m; print('flwr==' + m.version('flwr')); import httpx, yaml",
+};
 
 /// An environment that has it.
 pub(super) struct Flower {
@@ -56,30 +61,7 @@ impl Flower {
     /// # Errors
     /// `Program` where Python or pip fails.
     pub(super) fn install(paths: &Paths) -> Outcome<Self> {
-        let step = Step::start(VERSION);
-        let folder = paths.out.join("flower/venv");
-        let python = folder.join("bin/python");
-        let there = |python: &PathBuf| {
-            let script = "import importlib.metadata as m; print('flwr==' + m.version('flwr')); import httpx, yaml";
-            program::capture(&python.to_string_lossy(), &["-c", script]).as_deref() == Some(VERSION)
-        };
-        if there(&python) {
-            step.done("up to date");
-            return Ok(Self { python });
-        }
-        let mut make = Command::new("python3");
-        make.args(["-m", "venv"]).arg(&folder);
-        program::run(&step, &mut make)?;
-        for arguments in [&["--no-deps", VERSION][..], &NEEDED] {
-            let mut pip = Command::new(&python);
-            pip.args(["-m", "pip", "install", "--quiet"])
-                .args(arguments);
-            program::run(&step, &mut pip)?;
-        }
-        if !there(&python) {
-            return Err(Failure::Data(format!("{VERSION} is not there after pip")));
-        }
-        step.done("");
+        let python = PYTHON.ensure(paths)?;
         Ok(Self { python })
     }
 
