@@ -33,7 +33,8 @@ export function watchPauses(causes: readonly PauseCause[], tell: (reason: string
     told = reason;
     tell(reason);
   };
-  if (causes.includes("hidden")) {
+  // A worker of an extension has no document, and so no view to be out of.
+  if (causes.includes("hidden") && typeof document !== "undefined") {
     const look = (): void => set("hidden", document.visibilityState === "hidden");
     document.addEventListener("visibilitychange", look, { signal });
     look();
