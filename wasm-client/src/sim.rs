@@ -5,10 +5,12 @@
 //! experiment goes on where it was and ends with the same numbers. What simulation leaves out:
 //! networks, browsers and time; clients train one after the other.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::native::base::Base;
+use centroids::StartingPoint;
 use client::ClientTrainer;
 use data::DataSet;
 use record::Record;
@@ -71,7 +73,7 @@ pub fn run(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Summary, SimError> {
     config.check()?;
-    let start = Instant::now();
+    let began = Instant::now();
     let folder = options.out.join("state");
     std::fs::create_dir_all(&folder).map_err(|error| SimError::file(&folder, error))?;
     let shape = data::encoder_shape(&options.model)?;
@@ -83,22 +85,26 @@ pub fn run(
         data.test.len(),
         data.labels.len()
     )));
-    let file = folder.join("centroids.f32");
-    let centroids = centroids::payload(&base, config, &data, &file, on_event)?;
+    let start = StartingPoint::new(base, config, &data, &folder, on_event)?;
     let centroid_quality = {
         let head = centroids::head_strategy();
         let config = centroids::at_centroids(config);
-        let mut trainer = ClientTrainer::new(&base, &data, &config, &head, &centroids, 0)?;
+        let mut trainer = ClientTrainer::new(&start, &data, &config, &head, 0)?;
         let values = trainer.values();
         trainer.evaluate(&values, &data.test.all()?)?
     };
     let accuracy = 100.0 * centroid_quality.accuracy;
     on_event(Event::Note(format!("class centroids: {accuracy:.1} %")));
-    drop(base);
+    drop(start);
+    let others = config.strategies.iter().map(|strategy| strategy.precision);
+    for precision in others.collect::<BTreeSet<_>>() {
+        // So that the workers find them.
+        let base = Base::load_in(&options.model, &shape, precision)?;
+        StartingPoint::new(base, config, &data, &folder, on_event)?;
+    }
     let work = Work {
         config,
         data: &data,
-        centroids: &centroids,
         folder: &folder,
         resume: options.resume,
         until_round: options.until_round,
@@ -107,7 +113,7 @@ pub fn run(
     };
     let cores = || std::thread::available_parallelism().map_or(1, core::num::NonZero::get);
     let results = work.run(options.workers.unwrap_or_else(cores), on_event)?;
-    let seconds = start.elapsed().as_secs_f32();
+    let seconds = began.elapsed().as_secs_f32();
     let summary = Summary::new(config, &data, centroid_quality.accuracy, results, seconds);
     summary.write(&options.out)?;
     Ok(summary)
@@ -126,11 +132,10 @@ pub fn stored_adapter(
 ) -> Result<Vec<f32>, SimError> {
     let folder = options.out.join("state");
     let shape = data::encoder_shape(&options.model)?;
-    let base = Base::load(&options.model, &shape)?;
+    let base = Base::load_in(&options.model, &shape, strategy.precision)?;
     let data = DataSet::read(config, &base)?;
-    let file = folder.join("centroids.f32");
-    let centroids = centroids::payload(&base, config, &data, &file, &mut |_| {})?;
-    let mut trainer = ClientTrainer::new(&base, &data, config, strategy, &centroids, seed)?;
+    let start = StartingPoint::new(base, config, &data, &folder, &mut |_| {})?;
+    let mut trainer = ClientTrainer::new(&start, &data, config, strategy, seed)?;
     let settings = config.digest(strategy, seed, data.digest);
     let path = folder.join(format!("{}-{seed}.state", strategy.slug()));
     match state::State::read(&path, settings)? {

@@ -7,6 +7,7 @@ import type { Checkpoint, TrainingKey } from "../packages/sdk/src/checkpoint.ts"
 import { decodeCheckpoint, digestExamples, encodeCheckpoint, peekCheckpoint, whyAnother } from "../packages/sdk/src/checkpoint.ts";
 import type { CheckpointFiles } from "../packages/sdk/src/checkpoint_files.ts";
 import type { ChoirEvent } from "../packages/sdk/src/events.ts";
+import { Gate } from "../packages/sdk/src/gate.ts";
 import { Lock } from "../packages/sdk/src/lock.ts";
 import type { EngineTrainer } from "../packages/sdk/src/modules.ts";
 import { runResumableSteps } from "../packages/sdk/src/resumable.ts";
@@ -100,7 +101,7 @@ class CountingTrainer {
   optimizer = async () => Float32Array.of(this.taken, this.taken);
 }
 
-async function train(kept: Checkpoint | null, steps: number, goOn = () => true, saved: number[] = []) {
+async function train(kept: Checkpoint | null, steps: number, goOn = () => true, saved: number[] = [], gate = new Gate()) {
   const trainer = new CountingTrainer();
   const events: ChoirEvent[] = [];
   let found = kept;
@@ -114,7 +115,7 @@ async function train(kept: Checkpoint | null, steps: number, goOn = () => true, 
     },
   } as unknown as CheckpointFiles;
   const examples = { tokens: new Uint32Array(), starts: new Uint32Array(), labels: new Uint32Array(), truncated: 0 };
-  const work = { trainer: trainer as unknown as EngineTrainer, examples, steps, seed: 1n, lock: new Lock(), goOn };
+  const work = { trainer: trainer as unknown as EngineTrainer, examples, steps, seed: 1n, lock: new Lock(), goOn, gate };
   const { after } = await runResumableSteps({
     ...work,
     key: KEY,
@@ -152,4 +153,29 @@ test("a visitor who left during a step has no checkpoint written", async () => {
   // The first question comes before the first step, the second behind it.
   await assert.rejects(train(null, 5, () => (asked += 1) < 2, saved), /interrupted/);
   assert.deepEqual([asked, saved], [3, []]);
+});
+
+test("a closed gate holds training behind a checkpoint, and opened lets it go on", async () => {
+  const gate = new Gate();
+  const saved: number[] = [];
+  let steps = 0;
+  const goOn = () => {
+    steps += 1;
+    // Between the third step and the fourth.
+    if (steps === 6) gate.set("the battery is running down");
+    return true;
+  };
+  const training = train(null, 40, goOn, saved, gate);
+  while (gate.reason === null) await new Promise((resolve) => setTimeout(resolve, 1));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const held = steps;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(steps, held);
+  gate.set(null);
+  const { events, after } = await training;
+  const told = events.flatMap((event) => (event.kind === "paused" || event.kind === "resumed" ? [event] : []));
+  assert.deepEqual(told.map((event) => event.kind), ["paused", "resumed"]);
+  assert.equal(told[0]?.step, told[1]?.step);
+  assert.ok(saved.includes(told[0]?.step ?? -1));
+  assert.equal(after, 40);
 });

@@ -14,6 +14,8 @@
 
 use core::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::EngineError;
 use super::checks;
 
@@ -21,7 +23,10 @@ use super::checks;
 pub const GROUP: usize = 32;
 
 /// How the weights of a frozen matrix are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum WeightPrecision {
     /// As they are.
     #[default]

@@ -10,6 +10,7 @@ use tokenizers::Tokenizer;
 use super::error::NativeError;
 use super::progress::Progress;
 use crate::engine::cpu::{CpuBuffer, CpuKernels};
+use crate::engine::quantised::WeightPrecision;
 use crate::engine::record::{Recorded, Value};
 use crate::engine::{Engine, EngineError};
 use crate::model::Encoder;
@@ -21,6 +22,7 @@ pub type CpuEngine = Recorded<CpuKernels>;
 /// A loaded base model. Its tensors serve any number of engines.
 pub struct Base {
     folder: PathBuf,
+    precision: WeightPrecision,
     encoder: Encoder<Value<CpuBuffer>>,
     tokenizer: Tokenizer,
 }
@@ -31,9 +33,22 @@ impl Base {
     /// # Errors
     /// [`NativeError::File`], [`NativeError::Load`] or [`NativeError::Tokenizer`].
     pub fn load(folder: &Path, shape: &EncoderShape) -> Result<Self, NativeError> {
+        Self::load_in(folder, shape, WeightPrecision::F32)
+    }
+
+    /// Loads the model in `folder` with its frozen matrices in this precision.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_in(
+        folder: &Path,
+        shape: &EncoderShape,
+        precision: WeightPrecision,
+    ) -> Result<Self, NativeError> {
         Ok(Self {
             folder: folder.to_owned(),
-            encoder: load_encoder(&folder.join("model.safetensors"), shape)?,
+            precision,
+            encoder: load_encoder(&folder.join("model.safetensors"), shape, precision)?,
             tokenizer: load_tokenizer(&folder.join("tokenizer.json"))?,
         })
     }
@@ -41,6 +56,11 @@ impl Base {
     /// Whether it is the model of this folder and shape.
     pub fn is(&self, folder: &Path, shape: &EncoderShape) -> bool {
         self.folder == folder && self.encoder.shape() == shape
+    }
+
+    /// What its frozen matrices are kept in.
+    pub fn precision(&self) -> WeightPrecision {
+        self.precision
     }
 
     /// The encoder, on tensors that every [`CpuEngine`] can use.
@@ -107,13 +127,14 @@ impl Base {
 fn load_encoder(
     path: &Path,
     shape: &EncoderShape,
+    precision: WeightPrecision,
 ) -> Result<Encoder<Value<CpuBuffer>>, NativeError> {
     let failed = |error| NativeError::File {
         path: path.to_owned(),
         error,
     };
     let mut engine = CpuEngine::new(CpuKernels::new());
-    let mut loader = EncoderLoader::new(*shape);
+    let mut loader = EncoderLoader::new(*shape).in_precision(precision);
     let mut file = File::open(path).map_err(failed)?;
     let total = file.metadata().map_err(failed)?.len() as usize;
     let mut progress = Progress::new("bytes of the model", total);

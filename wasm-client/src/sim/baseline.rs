@@ -11,13 +11,13 @@ use choir_shared::strategy::ServerOptimizer;
 use serde::{Deserialize, Serialize};
 
 use super::Event;
+use super::centroids::StartingPoint;
 use super::client::{ClientTrainer, Lesson};
 use super::error::SimError;
 use super::record::Final;
 use super::state::replace;
 use super::strategy::{ClientOptimizer, Strategy};
 use super::work::Work;
-use crate::native::base::Base;
 
 /// The two that are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ struct Stored {
 /// Runs one, or takes it from disk if it was run before.
 pub(super) fn run(
     work: &Work<'_>,
-    base: &Base,
+    start: &StartingPoint,
     kind: Kind,
     seed: u64,
     on_event: &dyn Fn(Event),
@@ -77,7 +77,7 @@ pub(super) fn run(
     let baseline = Baseline {
         kind,
         seed,
-        scores: train(work, base, kind, &strategy, seed, on_event)?,
+        scores: train(work, start, kind, &strategy, seed, on_event)?,
     };
     let stored = Stored {
         settings,
@@ -117,15 +117,15 @@ fn plain(strategy: &Strategy) -> Strategy {
 
 fn train(
     work: &Work<'_>,
-    base: &Base,
+    start: &StartingPoint,
     kind: Kind,
     strategy: &Strategy,
     seed: u64,
     on_event: &dyn Fn(Event),
 ) -> Result<Vec<Final>, SimError> {
     let (config, data) = (work.config, work.data);
-    let mut trainer = ClientTrainer::new(base, data, config, strategy, work.centroids, seed)?;
-    let start = trainer.values();
+    let mut trainer = ClientTrainer::new(start, data, config, strategy, seed)?;
+    let values = trainer.values();
     let steps = config.rounds * config.training.steps;
     let (shares, steps) = match kind {
         Kind::Central => {
@@ -152,7 +152,7 @@ fn train(
             steps,
             seed: Stream::new(seed, &format!("alone {place}")).next_word(),
         };
-        let after = trainer.train(&start, &lesson, |step| {
+        let after = trainer.train(&values, &lesson, |step| {
             if last.elapsed() >= INTERVAL {
                 last = Instant::now();
                 let (name, of) = (kind.name(), shares.len());

@@ -13,12 +13,39 @@ use super::data::DataSet;
 use super::error::SimError;
 use super::state::replace;
 use super::strategy::Strategy;
+use crate::engine::quantised::WeightPrecision;
 use crate::native::base::Base;
 use crate::native::run;
 
+/// A base model and the class centroids that it gives.
+pub(super) struct StartingPoint {
+    pub(super) base: Base,
+    /// The payload of a centroids round of all clients.
+    pub(super) centroids: Vec<f32>,
+}
+
+impl StartingPoint {
+    /// With the centroids that are in `folder`, or with new ones.
+    pub(super) fn new(
+        base: Base,
+        config: &Config,
+        data: &DataSet,
+        folder: &Path,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Self, SimError> {
+        let name = match base.precision() {
+            WeightPrecision::F32 => "centroids.f32",
+            WeightPrecision::Int8 => "centroids-int8.f32",
+            WeightPrecision::Int4 => "centroids-int4.f32",
+        };
+        let centroids = payload(&base, config, data, &folder.join(name), on_event)?;
+        Ok(Self { base, centroids })
+    }
+}
+
 /// The payload of a centroids round in which every text counts once; kept in `file`, by the data's
 /// digest.
-pub(super) fn payload(
+fn payload(
     base: &Base,
     config: &Config,
     data: &DataSet,

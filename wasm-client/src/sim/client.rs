@@ -11,6 +11,7 @@ use choir_shared::task::{
     AdapterLayout, BaseModel, EncoderShape, Optimizer, Payload, TaskConfig, workload,
 };
 
+use super::centroids::StartingPoint;
 use super::config::{Config, HeadStart};
 use super::data::{DataSet, Texts};
 use super::error::SimError;
@@ -18,7 +19,7 @@ use super::strategy::{ClientOptimizer, Strategy};
 use crate::adapter::initial::{Sources, centroid_head, initial_adapter, prompt_tokens};
 use crate::engine::cpu::{CpuKernels, adamw};
 use crate::engine::{AdamW, OptimizerState};
-use crate::native::base::{Base, CpuEngine};
+use crate::native::base::CpuEngine;
 use crate::train::Trainer;
 use crate::train::batch::{Examples, Shuffle};
 
@@ -55,15 +56,15 @@ pub(super) struct Quality {
 }
 
 impl ClientTrainer {
-    /// A trainer at version 0 of a strategy. `centroids` is the payload that the head starts from.
+    /// A trainer at version 0 of a strategy.
     pub(super) fn new(
-        base: &Base,
+        start: &StartingPoint,
         data: &DataSet,
         config: &Config,
         strategy: &Strategy,
-        centroids: &[f32],
         seed: u64,
     ) -> Result<Self, SimError> {
+        let StartingPoint { base, centroids } = start;
         let task = task(base.encoder().shape(), data, config, strategy, seed);
         let layout = AdapterLayout::new(&task)?;
         let training = &config.training;

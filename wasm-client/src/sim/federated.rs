@@ -9,6 +9,7 @@ use choir_shared::strategy::ServerState;
 use choir_shared::task::Quantiser;
 
 use super::Event;
+use super::centroids::StartingPoint;
 use super::client::{ClientTrainer, Lesson};
 use super::error::SimError;
 use super::personal;
@@ -17,7 +18,6 @@ use super::state::State;
 use super::strategy::{Strategy, Weighting};
 use super::sum::{self, CLOSES, Update};
 use super::work::Work;
-use crate::native::base::Base;
 use crate::train::batch::Examples;
 
 /// A run under way.
@@ -42,7 +42,7 @@ struct Cohort {
 /// Runs a strategy to its end, or to where the experiment is to stop.
 pub(super) fn run(
     work: &Work<'_>,
-    base: &Base,
+    start: &StartingPoint,
     strategy: &Strategy,
     seed: u64,
     on_event: &dyn Fn(Event),
@@ -50,7 +50,7 @@ pub(super) fn run(
     let config = work.config;
     let settings = config.digest(strategy, seed, work.data.digest);
     let path = work.file(&format!("{}-{seed}.state", strategy.slug()));
-    let mut run = Run::new(work, base, strategy, seed)?;
+    let mut run = Run::new(work, start, strategy, seed)?;
     let stored = if work.resume {
         State::read(&path, settings)?
     } else {
@@ -103,7 +103,7 @@ pub(super) fn run(
 impl<'a> Run<'a> {
     fn new(
         work: &'a Work<'a>,
-        base: &Base,
+        start: &StartingPoint,
         strategy: &'a Strategy,
         seed: u64,
     ) -> Result<Self, SimError> {
@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
             strategy,
             seed,
             shares: data.shares(config, seed)?,
-            trainer: ClientTrainer::new(base, data, config, strategy, work.centroids, seed)?,
+            trainer: ClientTrainer::new(start, data, config, strategy, seed)?,
             watched: data.test.pack(&data.watched)?,
             quantiser: sum::quantiser(bound, config.sum.weight_max),
         })

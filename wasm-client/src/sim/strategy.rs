@@ -8,6 +8,7 @@ use choir_shared::task::{
 use serde::{Deserialize, Serialize};
 
 use super::error::SimError;
+use crate::engine::quantised::WeightPrecision;
 
 /// One strategy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Strategy {
     /// Step size; the experiment's if it is not said.
     #[serde(default)]
     pub learning_rate: Option<f32>,
+    /// What the base model's frozen matrices are kept in, for training and for measuring.
+    #[serde(default, skip_serializing_if = "is_f32")]
+    pub precision: WeightPrecision,
     /// FedProx's mu: each step is pulled back to the global adapter by mu times the distance.
     #[serde(default)]
     pub proximal: f32,
@@ -97,6 +101,11 @@ fn targets() -> Vec<Target> {
     vec![Target::Q, Target::V]
 }
 
+/// Settings that do not name a precision stay those of the states that were stored under them.
+fn is_f32(precision: &WeightPrecision) -> bool {
+    *precision == WeightPrecision::F32
+}
+
 const fn average() -> ServerOptimizer {
     ServerOptimizer::Average
 }
@@ -116,6 +125,7 @@ impl Default for Strategy {
             virtual_tokens: 0,
             train: None,
             learning_rate: None,
+            precision: WeightPrecision::F32,
             proximal: 0.0,
             client: ClientOptimizer::default(),
             server: average(),

@@ -10,19 +10,19 @@ use choir_shared::task::EncoderShape;
 
 use super::Event;
 use super::baseline::{self, Baseline, Kind};
+use super::centroids::StartingPoint;
 use super::config::Config;
 use super::data::DataSet;
 use super::error::SimError;
 use super::federated;
 use super::state::State;
+use crate::engine::quantised::WeightPrecision;
 use crate::native::base::Base;
 
 /// What all runs have in common.
 pub(super) struct Work<'a> {
     pub(super) config: &'a Config,
     pub(super) data: &'a DataSet,
-    /// The payload of a centroids round of all clients.
-    pub(super) centroids: &'a [f32],
     /// Where states are kept.
     pub(super) folder: &'a Path,
     /// Whether to go on from them.
@@ -145,14 +145,20 @@ impl Work<'_> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pool = pool.map_err(|_| SimError::Worker)?;
         pool.install(|| {
-            let base = Base::load(self.model, &self.shape)?;
+            let mut start: Option<StartingPoint> = None;
             loop {
                 let next = queue
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .pop_front();
                 let Some(job) = next else { return Ok(()) };
-                let message = self.work_on(job, &base, messages)?;
+                let precision = self.precision(job);
+                let start = match start.take() {
+                    Some(loaded) if loaded.base.precision() == precision => start.insert(loaded),
+                    // One model at a time: the last one's memory is free before this one comes.
+                    _ => start.insert(self.load(precision, messages)?),
+                };
+                let message = self.work_on(job, start, messages)?;
                 if messages.send(message).is_err() {
                     return Ok(());
                 }
@@ -160,10 +166,28 @@ impl Work<'_> {
         })
     }
 
+    fn precision(&self, job: Job) -> WeightPrecision {
+        let index = match job {
+            Job::Strategy { index, .. } => index,
+            Job::Baseline { .. } => 0,
+        };
+        self.config.strategies[index].precision
+    }
+
+    fn load(
+        &self,
+        precision: WeightPrecision,
+        messages: &Sender<Message>,
+    ) -> Result<StartingPoint, SimError> {
+        let base = Base::load_in(self.model, &self.shape, precision)?;
+        let mut on_event = |event| drop(messages.send(Message::Event(event)));
+        StartingPoint::new(base, self.config, self.data, self.folder, &mut on_event)
+    }
+
     fn work_on(
         &self,
         job: Job,
-        base: &Base,
+        start: &StartingPoint,
         messages: &Sender<Message>,
     ) -> Result<Message, SimError> {
         // Nobody hears where the run is over already.
@@ -171,11 +195,11 @@ impl Work<'_> {
         Ok(match job {
             Job::Strategy { index, seed } => {
                 let strategy = &self.config.strategies[index];
-                let state = federated::run(self, base, strategy, seed, &on_event)?;
+                let state = federated::run(self, start, strategy, seed, &on_event)?;
                 Message::Run(index, seed, state)
             }
             Job::Baseline { kind, seed } => {
-                Message::Baseline(baseline::run(self, base, kind, seed, &on_event)?)
+                Message::Baseline(baseline::run(self, start, kind, seed, &on_event)?)
             }
         })
     }

@@ -51,11 +51,11 @@ export function watchPauses(causes: readonly PauseCause[], tell: (reason: string
 }
 
 async function battery(): Promise<Battery | null> {
-  const { getBattery } = navigator as { getBattery?: () => Promise<Battery> };
   try {
+    const { getBattery } = navigator as { getBattery?: () => Promise<Battery> };
     return (await getBattery?.call(navigator)) ?? null;
   } catch {
-    // A page whose policy forbids it.
+    // A page whose policy forbids it; a place without a browser.
     return null;
   }
 }
