@@ -307,6 +307,14 @@ pub trait Engine {
         x: &Self::Tensor,
         layer: &LinearLayer<Self::Tensor>,
     ) -> Result<Self::Tensor, EngineError>;
+    /// Three layers of one input: an attention's queries, keys and values.
+    fn projections(
+        &mut self,
+        x: &Self::Tensor,
+        [q, k, v]: [&LinearLayer<Self::Tensor>; 3],
+    ) -> Result<[Self::Tensor; 3], EngineError> {
+        Ok([self.linear(x, q)?, self.linear(x, k)?, self.linear(x, v)?])
+    }
     /// Layer norm of `x + residual`: `[rows, dim]`.
     fn norm(
         &mut self,

@@ -7,8 +7,8 @@ mod decoder;
 pub use decoder::labels;
 
 use super::kernels::{
-    AttentionCall, AttentionGradient, LinearCall, LinearInputGradient, LoraGradient, NormCall,
-    NormGradient, WeightGradient,
+    AttentionCall, AttentionGradient, LinearCall, LinearInputGradient, LoraGradient, LowRankCall,
+    LowRankWay, NormCall, NormGradient, WeightGradient,
 };
 use super::{EngineError, LoraFactors};
 
@@ -82,6 +82,23 @@ impl<'a, B: Room> LinearInputGradient<'a, B> {
         room("d_y of a linear layer", self.d_y, self.rows * outputs)?;
         room("d_x of a linear layer", self.d_x, self.rows * inputs)?;
         low_rank(self.layer.lora.as_ref(), self.d_low_rank, self.rows)
+    }
+}
+
+impl<B: Room> LowRankCall<'_, B> {
+    /// Columns of what is multiplied, once all buffers are found to fit.
+    ///
+    /// # Errors
+    /// [`EngineError::Shape`] names the first that does not.
+    pub fn checked(&self, way: LowRankWay, rows: usize) -> Result<usize, EngineError> {
+        let ([inputs, rank], outputs) = (self.lora.a.shape, self.lora.b.shape[1]);
+        let columns = match way {
+            LowRankWay::Forward => inputs,
+            LowRankWay::Backward => outputs,
+        };
+        room("x of a low-rank part", self.x, rows * columns)?;
+        room("x·A", self.low_rank, rows * rank)?;
+        Ok(columns)
     }
 }
 

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
-    NormCall, NormGradient, WeightGradient,
+    LowRankCall, LowRankWay, NormCall, NormGradient, WeightGradient,
 };
 use super::quantised::QuantisedMatrix;
 use super::{
@@ -152,6 +152,18 @@ impl Kernels for CpuKernels {
     ) -> Result<(), EngineError> {
         self.calls += 1;
         self.multiply_input_gradient(call)
+    }
+
+    fn low_rank(
+        &mut self,
+        way: LowRankWay,
+        calls: &[LowRankCall<'_, CpuBuffer>],
+        rows: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += calls.len() as u32;
+        calls
+            .iter()
+            .try_for_each(|call| self.multiply_low_rank(way, call, rows))
     }
 
     fn lora_gradient(&mut self, call: LoraGradient<'_, CpuBuffer>) -> Result<(), EngineError> {

@@ -20,7 +20,7 @@ pub struct LinearCall<'a, B> {
     pub x: &'a B,
     /// The weights.
     pub layer: &'a LinearLayer<B>,
-    /// `x·A`, `[rows, rank]`: written forward, read backward. Present if `layer.lora` is.
+    /// `x·A`, `[rows, rank]`, from [`Kernels::low_rank`]. Present if `layer.lora` is.
     pub low_rank: Option<&'a B>,
     /// `[rows, out]`: written.
     pub y: &'a B,
@@ -34,7 +34,7 @@ pub struct LinearInputGradient<'a, B> {
     pub d_y: &'a B,
     /// The weights.
     pub layer: &'a LinearLayer<B>,
-    /// `scale·d_y·Bᵀ`, `[rows, rank]`, from [`Kernels::lora_gradient`]. Present if `layer.lora` is.
+    /// `scale·d_y·Bᵀ`, `[rows, rank]`, from [`Kernels::low_rank`]. Present if `layer.lora` is.
     pub d_low_rank: Option<&'a B>,
     /// `[rows, in]`.
     pub d_x: &'a B,
@@ -44,7 +44,26 @@ pub struct LinearInputGradient<'a, B> {
     pub rows: usize,
 }
 
-/// `d_low_rank = scale·d_y·Bᵀ`, `dA = xᵀ·d_low_rank`, `dB = scale·low_rankᵀ·d_y`.
+/// One of the products that lead into the few columns of a low-rank part.
+pub struct LowRankCall<'a, B> {
+    /// The factors.
+    pub lora: &'a LoraFactors,
+    /// Forward the layer's input `[rows, in]`, backward its output's gradient `[rows, out]`.
+    pub x: &'a B,
+    /// `[rows, rank]`: written.
+    pub low_rank: &'a B,
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LowRankWay {
+    /// `low_rank = x·A`.
+    Forward,
+    /// `low_rank = scale·x·Bᵀ`.
+    Backward,
+}
+
+/// `dA = xᵀ·d_low_rank`, `dB = scale·low_rankᵀ·d_y`.
 pub struct LoraGradient<'a, B> {
     /// `[rows, in]`.
     pub x: &'a B,
@@ -54,7 +73,7 @@ pub struct LoraGradient<'a, B> {
     pub lora: &'a LoraFactors,
     /// `x·A` of the forward pass, `[rows, rank]`.
     pub low_rank: &'a B,
-    /// `[rows, rank]`: written.
+    /// `scale·d_y·Bᵀ`, `[rows, rank]`.
     pub d_low_rank: &'a B,
     /// Rows.
     pub rows: usize,
@@ -205,6 +224,13 @@ pub trait Kernels {
     fn linear_input_gradient(
         &mut self,
         call: LinearInputGradient<'_, Self::Buffer>,
+    ) -> Result<(), EngineError>;
+    /// Products into low-rank parts, independent of each other: together where the device can.
+    fn low_rank(
+        &mut self,
+        way: LowRankWay,
+        calls: &[LowRankCall<'_, Self::Buffer>],
+        rows: usize,
     ) -> Result<(), EngineError>;
     /// Gradients of its low-rank part.
     fn lora_gradient(&mut self, call: LoraGradient<'_, Self::Buffer>) -> Result<(), EngineError>;

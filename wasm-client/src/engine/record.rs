@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::decoder::Rotary;
 use super::kernels::decoder::DecoderKernels;
-use super::kernels::{AttentionCall, Kernels, LinearCall, NormCall, trained};
+use super::kernels::{AttentionCall, Kernels, NormCall};
 use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
@@ -19,13 +19,14 @@ use super::{
 };
 use remake::Saved;
 use tape::{Entry, Loss, Tape};
+use value::Returned;
 pub use value::Value;
-use value::{Returned, buffers_of};
 
 mod backward;
 mod check;
 mod decoder;
 mod decoder_backward;
+mod linear;
 mod remake;
 mod tape;
 mod value;
@@ -173,43 +174,21 @@ impl<K: DecoderKernels> Engine for Recorded<K> {
         x: &Self::Tensor,
         layer: &LinearLayer<Self::Tensor>,
     ) -> Result<Self::Tensor, EngineError> {
-        check::linear(x.shape(), layer, self.adapter_len)?;
-        let rows = x.shape()[0];
-        let layer = buffers_of(layer);
-        let has_trained = layer.lora.is_some()
-            || trained(&layer.weight).is_some()
-            || layer
-                .bias
-                .as_ref()
-                .is_some_and(|bias| trained(bias).is_some());
-        let recorded = self.training && (x.node().is_some() || has_trained);
-        let low_rank = match &layer.lora {
-            Some(lora) => Some(self.scratch([rows, lora.a.shape[1]])?),
-            None => None,
-        };
-        let y = self.output([rows, layer.shape[1]], recorded)?;
-        self.kernels.linear(LinearCall {
-            x: x.buffer(),
-            layer: &layer,
-            low_rank: low_rank.as_ref().map(Value::buffer),
-            y: y.buffer(),
-            rows,
-        })?;
-        let y = y.with_origin(Self::linear_origin(recorded && !has_trained, x, &layer));
-        if recorded {
-            let input = x.node();
-            let x = has_trained.then(|| Saved::new(x));
-            self.tape.push(
-                Entry::Linear {
-                    input,
-                    x,
-                    layer,
-                    low_rank,
-                },
-                &[input],
-            );
-        }
-        Ok(y)
+        let group = self.tape.len();
+        let mut low_ranks = self.low_ranks(x, &[layer])?;
+        self.record_linear(x, layer, low_ranks.pop().flatten(), group)
+    }
+
+    fn projections(
+        &mut self,
+        x: &Self::Tensor,
+        layers: [&LinearLayer<Self::Tensor>; 3],
+    ) -> Result<[Self::Tensor; 3], EngineError> {
+        let group = self.tape.len();
+        let mut low_ranks = self.low_ranks(x, &layers)?.into_iter();
+        let mut record = |layer| self.record_linear(x, layer, low_ranks.next().flatten(), group);
+        let [q, k, v] = layers;
+        Ok([record(q)?, record(k)?, record(v)?])
     }
 
     fn norm(

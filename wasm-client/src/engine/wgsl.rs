@@ -6,7 +6,7 @@
 
 use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
-    NormCall, NormGradient, WeightGradient,
+    LowRankCall, LowRankWay, NormCall, NormGradient, WeightGradient,
 };
 use super::quantised::QuantisedMatrix;
 use super::{
@@ -31,6 +31,7 @@ mod decoder_calls;
 mod decoder_shader;
 mod device;
 mod linear;
+mod low_rank;
 mod memory;
 mod model_calls;
 mod product;
@@ -257,6 +258,15 @@ impl Kernels for WgslKernels {
         call: LinearInputGradient<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
         self.linear_backward(&call)
+    }
+
+    fn low_rank(
+        &mut self,
+        way: LowRankWay,
+        calls: &[LowRankCall<'_, GpuBuffer>],
+        rows: usize,
+    ) -> Result<(), EngineError> {
+        self.low_rank_products(way, calls, rows)
     }
 
     fn lora_gradient(&mut self, call: LoraGradient<'_, GpuBuffer>) -> Result<(), EngineError> {

@@ -3,8 +3,8 @@
 //! each behind a root-mean-square norm and added to a residual stream, a last norm, and the loss of
 //! the next token.
 //!
-//! **Dispatches of a step on engine *wgsl*.** A linear layer is one forward and one backward, and
-//! with LoRA `f` forward and `b` backward, of which one is its input's gradient.
+//! **Dispatches of a step on engine *wgsl*.** A linear layer is one forward and one backward;
+//! its low-rank part is added within it, both ways.
 //!
 //! | | forward | backward |
 //! |---|---|---|
@@ -13,14 +13,14 @@
 //! | attention: one pass; then queries, keys with values | 1 | 2 |
 //! | gated unit | 1 | 1 |
 //! | gate, up, down | 3 | 3 |
-//! | q, k, v, o with LoRA | 4·f | 4·b |
-//! | **a block** | 8 + 4·f | 9 + 4·b |
+//! | q, k, v, o | 4 | 4 |
+//! | their LoRA: into the low-rank parts, q, k, v together; then both factors' gradients | 2 | 2 + 4 |
+//! | **a block** | 14 | 19 |
 //!
 //! Once a step come the embedding, the last norm with its gradient, three for each chunk of the loss
 //! (logits, loss, gradient of the hidden states), and the optimizer. Without a soft prompt nothing
 //! lies below the first block's norm: neither its gradient nor those of the inputs of q, k and v are
-//! computed. For `L` blocks and `c` chunks that is `L·(17 + 4·(f + b)) + 4 + 3·c`, less `1 + 3·i`
-//! where an input's gradient takes `i`.
+//! computed. For `L` blocks and `c` chunks that is `33·L + 4 + 3·c`, less 4.
 
 use crate::engine::decoder::{DecoderEngine, LanguageHead, RmsNormLayer, Rotary};
 use crate::engine::{AttentionMask, EngineError, LinearLayer, Weight};
@@ -175,9 +175,7 @@ impl<T: Clone> Block<T> {
             base: shape.rope_base,
             head_dim: shape.head_dim,
         };
-        let q = engine.linear(&x, q)?;
-        let k = engine.linear(&x, k)?;
-        let v = engine.linear(&x, v)?;
+        let [q, k, v] = engine.projections(&x, [q, k, v])?;
         drop(x);
         let (q, k) = engine.rotate(q, k, &rotary)?;
         let attended = engine.attention(&q, &k, &v, shape.heads, AttentionMask::Causal)?;

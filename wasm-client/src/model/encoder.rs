@@ -146,9 +146,7 @@ impl<T: Clone> Block<T> {
     ) -> Result<T, EngineError> {
         let [q, k, v, o, w1, w2] = &self.linear;
         let attended = {
-            let q = engine.linear(&x, q)?;
-            let k = engine.linear(&x, k)?;
-            let v = engine.linear(&x, v)?;
+            let [q, k, v] = engine.projections(&x, [q, k, v])?;
             engine.attention(&q, &k, &v, heads, AttentionMask::Bidirectional)?
         };
         let projected = engine.linear(&attended, o)?;

@@ -8,7 +8,9 @@ use super::buffer::CpuBuffer;
 use super::panel::Side;
 use super::product::{Matrix, Store, multiply, row_major, transposed};
 use crate::engine::checks::length;
-use crate::engine::kernels::{LinearCall, LinearInputGradient, LoraGradient, WeightGradient};
+use crate::engine::kernels::{
+    LinearCall, LinearInputGradient, LoraGradient, LowRankCall, LowRankWay, WeightGradient,
+};
 use crate::engine::{EngineError, LinearLayer, Weight};
 
 impl CpuKernels {
@@ -34,18 +36,43 @@ impl CpuKernels {
         let Some((lora, low_rank)) = low_rank else {
             return Ok(());
         };
-        let rank = lora.a.shape[1];
-        let mut low_rank = low_rank.values_mut();
-        let low_rank = &mut low_rank[..rows * rank];
-        let a = row_major(self.trained(&lora.a.range), lora.a.shape)?;
-        multiply(low_rank, x, a, Store::default())?;
+        let low_rank = low_rank.values();
+        let low_rank = row_major(&low_rank, [rows, lora.a.shape[1]])?;
         let b = row_major(self.trained(&lora.b.range), lora.b.shape)?;
         let add = Store {
             scale: Some(lora.scale),
             add: true,
             bias: None,
         };
-        multiply(y, row_major(low_rank, [rows, rank])?, b, add)
+        multiply(y, low_rank, b, add)
+    }
+
+    pub(super) fn multiply_low_rank(
+        &mut self,
+        way: LowRankWay,
+        call: &LowRankCall<'_, CpuBuffer>,
+        rows: usize,
+    ) -> Result<(), EngineError> {
+        let columns = call.checked(way, rows)?;
+        let LowRankCall { lora, x, low_rank } = *call;
+        let x = x.values();
+        let x = row_major(&x, [rows, columns])?;
+        let mut low_rank = low_rank.values_mut();
+        let low_rank = &mut low_rank[..rows * lora.a.shape[1]];
+        match way {
+            LowRankWay::Forward => {
+                let a = row_major(self.trained(&lora.a.range), lora.a.shape)?;
+                multiply(low_rank, x, a, Store::default())
+            }
+            LowRankWay::Backward => {
+                let b = transposed(self.trained(&lora.b.range), lora.b.shape)?;
+                let scaled = Store {
+                    scale: Some(lora.scale),
+                    ..Store::default()
+                };
+                multiply(low_rank, x, b, scaled)
+            }
+        }
     }
 
     pub(super) fn multiply_input_gradient(
@@ -104,16 +131,13 @@ impl CpuKernels {
         };
         let (x, d_y, low_rank) = (x.values(), d_y.values(), low_rank.values());
         let d_y = row_major(&d_y, [rows, outputs])?;
-        let mut d_low_rank = d_low_rank.values_mut();
-        let d_low_rank = &mut d_low_rank[..rows * rank];
-        let b = transposed(&self.adapter[lora.b.range.clone()], lora.b.shape)?;
-        multiply(d_low_rank, d_y, b, scaled)?;
+        let d_low_rank = d_low_rank.values();
         let d_b = &mut self.gradient[lora.b.range.clone()];
         let low_rank = transposed(&low_rank, [rows, rank])?;
         multiply(d_b, low_rank, d_y, scaled)?;
         let d_a = &mut self.gradient[lora.a.range.clone()];
         let x = transposed(&x, [rows, inputs])?;
-        let d_low_rank = row_major(d_low_rank, [rows, rank])?;
+        let d_low_rank = row_major(&d_low_rank, [rows, rank])?;
         multiply(d_a, x, d_low_rank, Store::default())
     }
 

@@ -1,13 +1,9 @@
 //! The record of a step, replayed backwards.
 
-use super::remake::Saved;
 use super::tape::Entry;
 use super::{Recorded, Value, ValueOf};
 use crate::engine::kernels::decoder::DecoderKernels;
-use crate::engine::kernels::{
-    AttentionCall, AttentionGradient, LinearInputGradient, LoraGradient, NormGradient,
-    WeightGradient, trained,
-};
+use crate::engine::kernels::{AttentionCall, AttentionGradient, NormGradient};
 use crate::engine::{EngineError, LinearLayer, Weight};
 
 /// The gradient of each entry's output, where there is one by now.
@@ -51,20 +47,7 @@ impl<K: DecoderKernels> Recorded<K> {
     ) -> Result<(), EngineError> {
         match entry {
             Entry::Embedding { prompt } => self.kernels.prompt_gradient(d_y.buffer(), &prompt),
-            Entry::Linear {
-                input,
-                x,
-                layer,
-                low_rank,
-            } => {
-                let d_low_rank = self.parameter_gradients(x, &layer, low_rank, &d_y)?;
-                match input {
-                    Some(input) => {
-                        self.input_gradient(&layer, d_low_rank.as_ref(), &d_y, input, gradients)
-                    }
-                    None => Ok(()),
-                }
-            }
+            Entry::Linear(entry) => self.replay_linear(node, entry, &d_y, gradients),
             Entry::Norm {
                 x,
                 residual,
@@ -149,66 +132,6 @@ impl<K: DecoderKernels> Recorded<K> {
                 self.accumulate(input, d_x, gradients)
             }
         }
-    }
-
-    /// Gradients of what is trained in a linear layer; yields `scale·d_y·Bᵀ` for its input's.
-    fn parameter_gradients(
-        &mut self,
-        x: Option<Saved<K::Buffer>>,
-        layer: &LinearLayer<K::Buffer>,
-        low_rank: Option<ValueOf<K>>,
-        d_y: &ValueOf<K>,
-    ) -> Result<Option<ValueOf<K>>, EngineError> {
-        let Some(x) = x else { return Ok(None) };
-        let x = self.restore(x)?;
-        let rows = x.shape()[0];
-        let weight = trained(&layer.weight);
-        let bias = layer.bias.as_ref().and_then(trained);
-        if weight.is_some() || bias.is_some() {
-            self.kernels.weight_gradient(WeightGradient {
-                x: x.buffer(),
-                d_y: d_y.buffer(),
-                weight,
-                bias,
-                shape: layer.shape,
-                rows,
-            })?;
-        }
-        let (Some(lora), Some(low_rank)) = (&layer.lora, low_rank) else {
-            return Ok(None);
-        };
-        let d_low_rank = self.scratch(low_rank.shape())?;
-        self.kernels.lora_gradient(LoraGradient {
-            x: x.buffer(),
-            d_y: d_y.buffer(),
-            lora,
-            low_rank: low_rank.buffer(),
-            d_low_rank: d_low_rank.buffer(),
-            rows,
-        })?;
-        Ok(Some(d_low_rank))
-    }
-
-    fn input_gradient(
-        &mut self,
-        layer: &LinearLayer<K::Buffer>,
-        d_low_rank: Option<&ValueOf<K>>,
-        d_y: &ValueOf<K>,
-        input: usize,
-        gradients: &mut Gradients<K>,
-    ) -> Result<(), EngineError> {
-        let rows = d_y.shape()[0];
-        let (d_x, add) = self.target(input, [rows, layer.shape[0]], gradients)?;
-        self.kernels.linear_input_gradient(LinearInputGradient {
-            d_y: d_y.buffer(),
-            layer,
-            d_low_rank: d_low_rank.map(Value::buffer),
-            d_x: d_x.buffer(),
-            add,
-            rows,
-        })?;
-        gradients[input] = Some(d_x);
-        Ok(())
     }
 
     /// The same values go to `x` and to the residual: into one buffer where that is safe.

@@ -11,13 +11,7 @@ pub(super) enum Entry<B: Clone> {
     Embedding {
         prompt: Parameter,
     },
-    Linear {
-        input: Option<usize>,
-        /// Kept only if a parameter of this layer is trained.
-        x: Option<Saved<B>>,
-        layer: LinearLayer<B>,
-        low_rank: Option<Value<B>>,
-    },
+    Linear(LinearEntry<B>),
     Norm {
         x: Option<usize>,
         residual: Option<usize>,
@@ -58,6 +52,19 @@ pub(super) enum Entry<B: Clone> {
 pub(super) struct Loss<B: Clone> {
     pub(super) node: Option<usize>,
     pub(super) gradient: Option<Value<B>>,
+}
+
+/// A linear layer.
+pub(super) struct LinearEntry<B: Clone> {
+    pub(super) input: Option<usize>,
+    /// Kept only if a parameter of this layer is trained.
+    pub(super) x: Option<Saved<B>>,
+    pub(super) layer: LinearLayer<B>,
+    pub(super) low_rank: Option<Value<B>>,
+    /// The first entry of the layers that were recorded together; they lie side by side.
+    pub(super) group: usize,
+    /// `scale·d_y·Bᵀ`, once a later layer of the group has had it made with its own.
+    pub(super) d_low_rank: Option<Value<B>>,
 }
 
 /// A root-mean-square norm. With a residual its second output is the sum.
@@ -123,6 +130,14 @@ impl<B: Clone> Tape<B> {
     pub(super) fn pop(&mut self) -> Option<(usize, Entry<B>)> {
         let entry = self.entries.pop()?;
         Some((self.entries.len(), entry))
+    }
+
+    /// The linear layer that this entry is, if it is one.
+    pub(super) fn linear_mut(&mut self, node: usize) -> Option<&mut LinearEntry<B>> {
+        match self.entries.get_mut(node) {
+            Some(Entry::Linear(entry)) => Some(entry),
+            _ => None,
+        }
     }
 
     /// True if `x` and `residual`, both read by the norm at `norm`, may share one gradient buffer:

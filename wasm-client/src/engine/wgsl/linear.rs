@@ -11,17 +11,17 @@ use super::shader::Shader;
 use super::small::{self, Small};
 
 /// `y (+)= scale · x·W + bias` by the kernel for any size.
-struct Thin<'a> {
-    x: &'a GpuBuffer,
+pub(super) struct Thin<'a> {
+    pub(super) x: &'a GpuBuffer,
     /// The weights, and where they begin.
-    w: (&'a GpuBuffer, usize),
-    bias: Option<(&'a GpuBuffer, usize)>,
-    y: &'a GpuBuffer,
+    pub(super) w: (&'a GpuBuffer, usize),
+    pub(super) bias: Option<(&'a GpuBuffer, usize)>,
+    pub(super) y: &'a GpuBuffer,
     /// Rows, inner size, columns.
-    sizes: [usize; 3],
-    transposed: bool,
-    add: bool,
-    scale: f32,
+    pub(super) sizes: [usize; 3],
+    pub(super) transposed: bool,
+    pub(super) add: bool,
+    pub(super) scale: f32,
 }
 
 /// The low-rank part of a product: `scale·low·F`, `F[r, j] = flat[at + r·strides[0] + j·strides[1]]`.
@@ -54,26 +54,14 @@ impl WgslKernels {
         let LinearCall {
             x, layer, y, rows, ..
         } = *call;
-        let [k, n] = layer.shape;
+        let n = layer.shape[1];
         y.expect("y of a linear layer in whole tiles", self.padded(rows) * n)?;
         let Some((lora, low)) = low_rank else {
             return self.product(x, layer, y, rows, Way::Forward, None);
         };
-        let rank = lora.a.shape[1];
-        let flat = &self.adapter.flat.clone();
-        self.thin(&Thin {
-            x,
-            w: (flat, lora.a.range.start),
-            bias: None,
-            y: low,
-            sizes: [rows, k, rank],
-            transposed: false,
-            add: false,
-            scale: 1.0,
-        })?;
         let low_rank = LowRank {
             low,
-            rank,
+            rank: lora.a.shape[1],
             factor: &lora.b,
             strides: [n, 1],
             scale: lora.scale,
@@ -123,17 +111,6 @@ impl WgslKernels {
             rows,
         } = *call;
         let ([k, rank], n) = (lora.a.shape, lora.b.shape[1]);
-        let flat = &self.adapter.flat.clone();
-        self.thin(&Thin {
-            x: d_y,
-            w: (flat, lora.b.range.start),
-            bias: None,
-            y: d_low_rank,
-            sizes: [rows, n, rank],
-            transposed: true,
-            add: false,
-            scale: lora.scale,
-        })?;
         let d_a = Reduction {
             p: Some(d_low_rank),
             q: x,
@@ -294,7 +271,7 @@ impl WgslKernels {
         )
     }
 
-    fn thin(&mut self, thin: &Thin<'_>) -> Result<(), EngineError> {
+    pub(super) fn thin(&mut self, thin: &Thin<'_>) -> Result<(), EngineError> {
         let [rows, k, n] = thin.sizes;
         thin.x.expect("x of a product", rows * k)?;
         let (w, w_at) = thin.w;

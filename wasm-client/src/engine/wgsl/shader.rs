@@ -3,6 +3,7 @@
 use super::super::quantised::Integers;
 use super::attention::{Attention, Pass};
 use super::decoder_shader::DecoderShader;
+use super::low_rank::LowRank;
 use super::product::Product;
 use super::quantised;
 use super::small::{self, Small};
@@ -14,6 +15,8 @@ pub(super) enum Shader {
     Product(Product),
     /// Product of any size.
     Small(Small),
+    /// Products into low-rank parts.
+    LowRank(LowRank),
     /// Sums over rows of outer products, two at a time.
     ReduceRows,
     /// Layer norm.
@@ -59,6 +62,7 @@ impl Shader {
         let (read, written) = match self {
             Self::Product(product) => (5 + u32::from(product.integers.is_some()), 1),
             Self::Small(small) => (3 + u32::from(small.integers.is_some()), 1),
+            Self::LowRank(low_rank) => (1 + low_rank.parts, low_rank.parts),
             Self::ReduceRows => (4, 1),
             Self::Norm => (4, 3),
             Self::NormOutput => (3, 1),
@@ -86,6 +90,7 @@ impl Shader {
         match self {
             Self::Product(product) => product.source(),
             Self::Small(small) => small::source(small),
+            Self::LowRank(low_rank) => low_rank.source(),
             Self::Attention(attention) => attention.source(),
             Self::Decoder(shader) => shader.source(),
             Self::Activation => nonlinear(include_str!("activation.wgsl")),

@@ -8,6 +8,7 @@ use super::{GpuBuffer, Tuning, WgslKernels};
 mod attention;
 mod decoder;
 mod linear;
+mod low_rank;
 mod model;
 mod rows;
 

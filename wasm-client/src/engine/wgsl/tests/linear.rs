@@ -1,7 +1,7 @@
 //! Linear layers: products, low-rank parts, biases, and their gradients.
 
 use super::super::super::kernels::{
-    Kernels, LinearCall, LinearInputGradient, LoraGradient, WeightGradient,
+    Kernels, LinearCall, LinearInputGradient, LoraGradient, LowRankCall, LowRankWay, WeightGradient,
 };
 use super::super::super::quantised::{Integers, QuantisedMatrix};
 use super::super::super::{LinearLayer, LoraFactors, Parameter, Weight};
@@ -47,9 +47,9 @@ struct Layer {
     trained: [Parameter; 2],
 }
 
-const SCALE: f32 = 1.5;
+pub(super) const SCALE: f32 = 1.5;
 
-fn parameter(start: usize, shape: [usize; 2]) -> Parameter {
+pub(super) fn parameter(start: usize, shape: [usize; 2]) -> Parameter {
     Parameter {
         range: start..start + shape[0] * shape[1],
         shape,
@@ -148,6 +148,11 @@ fn check(kernels: &mut WgslKernels, case: &Case) {
     let low = (rank > 0).then(|| scratch(kernels, rows, rank));
     let d_low = (rank > 0).then(|| scratch(kernels, rows, rank));
 
+    if let (Some(low_rank), Some(lora)) = (&low, &layer.layer.lora) {
+        let x = &x_at;
+        let calls = [LowRankCall { lora, x, low_rank }];
+        kernels.low_rank(LowRankWay::Forward, &calls, rows).unwrap();
+    }
     let call = LinearCall {
         x: &x_at,
         layer: &layer.layer,
@@ -165,6 +170,14 @@ fn check(kernels: &mut WgslKernels, case: &Case) {
 
     if let (Some(low), Some(d_low), Some(lora)) = (&low, &d_low, &layer.layer.lora) {
         let (x, d_y) = (&x_at, &d_y_at);
+        let calls = [LowRankCall {
+            lora,
+            x: d_y,
+            low_rank: d_low,
+        }];
+        kernels
+            .low_rank(LowRankWay::Backward, &calls, rows)
+            .unwrap();
         let call = LoraGradient {
             x,
             d_y,
@@ -301,9 +314,9 @@ fn quantised_weights_of_any_shape_multiply_as_their_dequantised_values() {
 }
 
 #[test]
-fn a_layer_with_lora_takes_two_dispatches_forward_and_three_backward() {
+fn a_layer_is_one_dispatch_each_way_and_its_factors_are_one_more() {
     on_device(|kernels| {
-        for (rank, forward, backward) in [(8, 2, 3), (3, 2, 3), (0, 1, 1)] {
+        for (rank, forward, backward) in [(8, 1, 2), (3, 1, 2), (0, 1, 1)] {
             let case = Case::new(33, [64, 96], rank, Kept::F32);
             let mut values = Values(5);
             let Layer { layer, .. } = Layer::new(kernels, &case, &mut values);
