@@ -202,6 +202,8 @@ pub struct StepCounts {
     pub dispatches: u32,
     /// Queue submissions.
     pub submits: u32,
+    /// Waits for values from the device.
+    pub readbacks: u32,
     /// Bytes of device memory held, at the highest.
     pub peak_bytes: u64,
 }
@@ -257,7 +259,8 @@ pub enum EngineError {
 /// The operations a model is written in. All tensors are f32, `[rows, columns]`, row-major.
 ///
 /// Order of calls: `frozen` for each weight, `load_adapter`, then per step `begin`, the forward
-/// operations, `cross_entropy`, `backward`, `optimizer_step`, `read_loss`.
+/// operations, `cross_entropy`, `backward`, `optimizer_step`, `end_step`; after some steps
+/// `read_losses`.
 #[allow(async_fn_in_trait)]
 pub trait Engine {
     /// A handle; cheap to clone. Valid until the next `begin`, frozen ones for ever.
@@ -348,8 +351,21 @@ pub trait Engine {
     /// One step of AdamW over the flat adapter.
     fn optimizer_step(&mut self, optimizer: &AdamW) -> Result<(), EngineError>;
 
-    /// Sends off what is queued and reads the loss.
-    async fn read_loss(&mut self) -> Result<f32, EngineError>;
+    /// Sends off what is queued and keeps the loss, to be read later.
+    fn end_step(&mut self) -> Result<(), EngineError>;
+    /// Reads the losses kept since they were last read, in order: one wait for the device, however
+    /// many steps there were.
+    async fn read_losses(&mut self) -> Result<Vec<f32>, EngineError>;
+    /// Ends the step and reads its loss. Losses of earlier steps that were not read are dropped.
+    async fn read_loss(&mut self) -> Result<f32, EngineError> {
+        self.end_step()?;
+        let losses = self.read_losses().await?;
+        losses.last().copied().ok_or_else(|| EngineError::Shape {
+            what: "losses to be read".to_owned(),
+            expected: 1,
+            found: 0,
+        })
+    }
     /// Reads a tensor.
     async fn read(&mut self, tensor: &Self::Tensor) -> Result<Vec<f32>, EngineError>;
     /// Reads the adapter.

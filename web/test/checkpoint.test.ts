@@ -89,20 +89,27 @@ test("the examples' digest is of texts, labels and their order", () => {
 /** Notes what it is asked for; its adapter counts its steps. */
 class CountingTrainer {
   readonly asked: string[] = [];
+  readonly groups: number[] = [];
   taken = 0;
+  stepMs = 300;
 
   setExamples = () => void this.asked.push("examples");
   resume = (_: Float32Array, __: Float32Array, steps: number) => {
     this.asked.push(`resume ${steps}`);
     this.taken = steps;
   };
-  step = async () => ({ step: this.taken++, loss: 1, milliseconds: 1 });
+  steps = async (count: number) => {
+    this.groups.push(count);
+    this.taken += count;
+    return { losses: Array.from({ length: count }, () => 1), milliseconds: count * this.stepMs };
+  };
   adapter = async () => Float32Array.of(this.taken);
   optimizer = async () => Float32Array.of(this.taken, this.taken);
 }
 
-async function train(kept: Checkpoint | null, steps: number, goOn = () => true, saved: number[] = [], gate = new Gate()) {
+async function train(kept: Checkpoint | null, steps: number, goOn = () => true, saved: number[] = [], gate = new Gate(), stepMs = 300) {
   const trainer = new CountingTrainer();
+  trainer.stepMs = stepMs;
   const events: ChoirEvent[] = [];
   let found = kept;
   const files = {
@@ -178,4 +185,13 @@ test("a closed gate holds training behind a checkpoint, and opened lets it go on
   assert.equal(told[0]?.step, told[1]?.step);
   assert.ok(saved.includes(told[0]?.step ?? -1));
   assert.equal(after, 40);
+});
+
+test("short steps are taken together, within checkpoints; long ones one by one", async () => {
+  const short = await train(null, 100, undefined, undefined, undefined, 10);
+  // Every fifth step has a checkpoint; the first step is taken alone, to see how long one takes.
+  assert.deepEqual(short.trainer.groups.slice(0, 4), [1, 4, 5, 5]);
+  assert.equal(short.events.filter((event) => event.kind === "step").length, 100);
+  assert.deepEqual(short.saved.slice(0, 3), [5, 10, 15]);
+  assert.ok((await train(null, 100)).trainer.groups.every((count) => count === 1));
 });

@@ -37,9 +37,16 @@ struct StepView {
 }
 
 #[derive(Serialize)]
+struct StepsView {
+    losses: Vec<f32>,
+    milliseconds: f64,
+}
+
+#[derive(Serialize)]
 pub(super) struct CountsView {
     dispatches: u32,
     submits: u32,
+    readbacks: u32,
     #[serde(rename = "peakBytes")]
     peak_bytes: u64,
 }
@@ -49,6 +56,7 @@ impl From<StepCounts> for CountsView {
         Self {
             dispatches: counts.dispatches,
             submits: counts.submits,
+            readbacks: counts.readbacks,
             peak_bytes: counts.peak_bytes,
         }
     }
@@ -167,6 +175,17 @@ impl Trainer {
         to_js(&StepView {
             step: report.step,
             loss: report.loss,
+            milliseconds,
+        })
+    }
+
+    /// Trains on so many batches and waits for the device once.
+    pub async fn steps(&mut self, count: u32) -> Result<JsValue, ApiError> {
+        let start = milliseconds();
+        let reports = self.inner.steps(count).await?;
+        let milliseconds = milliseconds() - start;
+        to_js(&StepsView {
+            losses: reports.iter().map(|report| report.loss).collect(),
             milliseconds,
         })
     }

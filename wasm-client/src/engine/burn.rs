@@ -33,9 +33,11 @@ pub struct BurnEngine {
     info: DeviceInfo,
     adapter: Adapter,
     step: Option<Step>,
+    /// Losses of steps that ended.
+    unread: Vec<Tensor<1>>,
 }
 
-/// What lives from one `begin` to the next.
+/// Of one `begin` to the next.
 struct Step {
     batch: Batch,
     padding: Padding,
@@ -63,6 +65,7 @@ impl BurnEngine {
             info,
             adapter,
             step: None,
+            unread: Vec::new(),
         }
     }
 
@@ -297,13 +300,17 @@ impl Engine for BurnEngine {
         Ok(())
     }
 
-    async fn read_loss(&mut self) -> Result<f32, EngineError> {
+    fn end_step(&mut self) -> Result<(), EngineError> {
         let loss = self.step()?.loss.clone().ok_or_else(|| missing("loss"))?;
-        values(loss)
-            .await?
-            .first()
-            .copied()
-            .ok_or_else(|| missing("loss"))
+        self.unread.push(loss.without_autodiff());
+        Ok(())
+    }
+
+    async fn read_losses(&mut self) -> Result<Vec<f32>, EngineError> {
+        match self.unread.split_off(0) {
+            none if none.is_empty() => Ok(Vec::new()),
+            losses => values(Tensor::cat(losses, 0)).await,
+        }
     }
 
     async fn read(&mut self, tensor: &Tensor<2>) -> Result<Vec<f32>, EngineError> {
@@ -332,8 +339,7 @@ impl Engine for BurnEngine {
         self.adapter.restore(state, &self.device)
     }
 
-    /// burn does not count its kernels: dispatches and submits are 0. `peak_bytes` is what the
-    /// device has reserved, where it says.
+    /// burn does not count: all 0 but `peak_bytes`, what the device has reserved where it says.
     fn counts(&self) -> StepCounts {
         let reserved = self
             .device

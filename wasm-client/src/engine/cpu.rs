@@ -42,6 +42,8 @@ pub struct CpuKernels {
     batch: Batch,
     row_starts: Vec<u32>,
     loss: f32,
+    /// Of steps that ended.
+    unread: Vec<f32>,
     calls: u32,
 }
 
@@ -69,6 +71,7 @@ impl CpuKernels {
             },
             row_starts: vec![0],
             loss: 0.0,
+            unread: Vec::new(),
             calls: 0,
         }
     }
@@ -317,8 +320,13 @@ impl Kernels for CpuKernels {
         Ok(())
     }
 
-    async fn read_loss(&mut self) -> Result<f32, EngineError> {
-        Ok(self.loss)
+    fn end_step(&mut self) -> Result<(), EngineError> {
+        self.unread.push(self.loss);
+        Ok(())
+    }
+
+    async fn read_losses(&mut self) -> Result<Vec<f32>, EngineError> {
+        Ok(core::mem::take(&mut self.unread))
     }
 
     async fn read(&mut self, buffer: &CpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {
@@ -353,6 +361,7 @@ impl Kernels for CpuKernels {
     fn counts(&self) -> StepCounts {
         StepCounts {
             dispatches: self.calls,
+            readbacks: 0,
             submits: 0,
             peak_bytes: self.meter.bytes() + 16 * self.adapter.len() as u64,
         }

@@ -299,8 +299,10 @@ pub trait Kernels {
     /// AdamW over the whole flat adapter; counts its own steps.
     fn optimizer_step(&mut self, optimizer: &AdamW) -> Result<(), EngineError>;
 
-    /// Sends off what is queued and reads the loss of the last `cross_entropy`.
-    async fn read_loss(&mut self) -> Result<f32, EngineError>;
+    /// Sends off what is queued and keeps the loss of the last `cross_entropy`.
+    fn end_step(&mut self) -> Result<(), EngineError>;
+    /// Reads the losses kept since they were last read, in order.
+    async fn read_losses(&mut self) -> Result<Vec<f32>, EngineError>;
     /// Reads `len` values.
     async fn read(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<f32>, EngineError>;
     /// Reads the flat adapter.

@@ -341,8 +341,12 @@ impl<K: DecoderKernels> Engine for Recorded<K> {
         self.kernels.optimizer_step(optimizer)
     }
 
-    async fn read_loss(&mut self) -> Result<f32, EngineError> {
-        self.kernels.read_loss().await
+    fn end_step(&mut self) -> Result<(), EngineError> {
+        self.kernels.end_step()
+    }
+
+    async fn read_losses(&mut self) -> Result<Vec<f32>, EngineError> {
+        self.kernels.read_losses().await
     }
 
     async fn read(&mut self, tensor: &Self::Tensor) -> Result<Vec<f32>, EngineError> {

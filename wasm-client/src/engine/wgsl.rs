@@ -1,7 +1,7 @@
 //! Engine *wgsl*: the kernels as WGSL compute shaders, through `wgpu`.
 //!
 //! In a browser they run on WebGPU, natively on Vulkan. A step's calls are queued and sent off in
-//! one submit when its loss is read; buffers, bind groups and uniforms are used again by the next
+//! one submit when it ends; the losses of several steps are read together; buffers, bind groups and uniforms are used again by the next
 //! step. There is no shader feature, no subgroup and no 16-bit float that a device may lack.
 
 use super::kernels::{
@@ -17,6 +17,7 @@ use attention::Pass;
 use batch::{Largest, Tables};
 use commands::{Commands, Dispatch};
 use device::Device;
+use losses::Losses;
 pub use memory::GpuBuffer;
 use memory::Memory;
 use shader::{Shader, linear_groups};
@@ -31,6 +32,7 @@ mod decoder_calls;
 mod decoder_shader;
 mod device;
 mod linear;
+mod losses;
 mod low_rank;
 mod memory;
 mod model_calls;
@@ -55,10 +57,7 @@ pub struct WgslKernels {
     tuning: Tuning,
     adapter: Adapter,
     batch: BatchTables,
-    /// Parts of the loss, and how many there are.
-    loss: GpuBuffer,
-    loss_len: usize,
-    loss_staging: GpuBuffer,
+    losses: Losses,
 }
 
 /// The tables of the batch on the device.
@@ -98,7 +97,6 @@ impl WgslKernels {
 
     fn with_tuning(device: Device, tuning: Tuning) -> Result<Self, EngineError> {
         let mut memory = Memory::default();
-        let staging = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         Ok(Self {
             commands: Commands::new(&device, &mut memory)?,
             adapter: Adapter::new(&device, &mut memory, &[])?,
@@ -112,9 +110,7 @@ impl WgslKernels {
                 block_count: 0,
                 largest: Largest::default(),
             },
-            loss: memory.take(&device, 4)?,
-            loss_len: 1,
-            loss_staging: memory.create(&device, "loss to be read", 4, staging)?,
+            losses: Losses::new(&device, &mut memory)?,
             tuning,
             memory,
             device,
@@ -124,24 +120,6 @@ impl WgslKernels {
     /// Rows as the register-blocked products write them.
     fn padded(&self, rows: usize) -> usize {
         rows.next_multiple_of(self.tuning.rows as usize)
-    }
-
-    /// Sends off what is queued and reads the first `len` values.
-    async fn fetch(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {
-        buffer.expect("values to be read", len)?;
-        if len == 0 {
-            return Ok(Vec::new());
-        }
-        self.device.check()?;
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self
-            .memory
-            .create(&self.device, "values to be read", len, usage)?;
-        self.commands
-            .submit(&self.device, Some((buffer, &staging.raw, len)));
-        let values = readback::read(&self.device, &staging.raw, len).await;
-        self.memory.destroy(&staging);
-        values
     }
 
     /// A table in a buffer that holds it; the old one goes back to the pool where it is too small.
@@ -219,6 +197,7 @@ impl Kernels for WgslKernels {
         let tables = Tables::new(batch, self.tuning.attention_rows)?;
         self.commands.submit(&self.device, None);
         self.commands.restart_counts();
+        self.losses.readbacks = 0;
         self.memory.restart_peak();
         let on_device = &mut self.batch;
         for (buffer, values) in [
@@ -363,13 +342,12 @@ impl Kernels for WgslKernels {
         )
     }
 
-    async fn read_loss(&mut self) -> Result<f32, EngineError> {
-        self.device.check()?;
-        let (staging, len) = (&self.loss_staging.raw, self.loss_len);
-        self.commands
-            .submit(&self.device, Some((&self.loss, staging, len)));
-        let parts = readback::read(&self.device, staging, len).await?;
-        Ok(parts.iter().map(|part| f64::from(*part)).sum::<f64>() as f32)
+    fn end_step(&mut self) -> Result<(), EngineError> {
+        self.send_step()
+    }
+
+    async fn read_losses(&mut self) -> Result<Vec<f32>, EngineError> {
+        self.fetch_losses().await
     }
 
     async fn read(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {
@@ -398,6 +376,7 @@ impl Kernels for WgslKernels {
         StepCounts {
             dispatches: self.commands.dispatches,
             submits: self.commands.submits,
+            readbacks: self.losses.readbacks,
             peak_bytes: self.memory.peak(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::batch::Examples;
 use super::{Stage, TrainError, Trainer};
-use crate::engine::{AdamW, Batch, Engine, EngineError};
+use crate::engine::{Batch, Engine, EngineError};
 use crate::model::Model;
 
 /// What a step reports.
@@ -29,6 +29,33 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`EngineError::NotFinite`] if the loss is no finite number: the adapter is of no use then.
     pub async fn step(&mut self) -> Result<StepReport, TrainError> {
+        let mut reports = self.steps(1).await?;
+        reports.pop().ok_or(TrainError::TooEarly("ask for a step"))
+    }
+
+    /// Trains on so many batches, and waits for the device once, for all their losses.
+    ///
+    /// # Errors
+    /// As [`Self::step`]; names the first step whose loss is no finite number.
+    pub async fn steps(&mut self, count: u32) -> Result<Vec<StepReport>, TrainError> {
+        let first = self.steps;
+        for _ in 0..count {
+            self.send_step()?;
+        }
+        let losses = self.engine.read_losses().await?;
+        let mut reports = Vec::with_capacity(losses.len());
+        for (step, loss) in (first..).zip(losses) {
+            if !loss.is_finite() {
+                self.steps = step;
+                return Err(EngineError::NotFinite { step }.into());
+            }
+            reports.push(StepReport { step, loss });
+        }
+        Ok(reports)
+    }
+
+    /// Queues a step and sends it off.
+    fn send_step(&mut self) -> Result<(), TrainError> {
         if self.examples.is_empty() {
             return Err(TrainError::TooEarly("set the examples"));
         }
@@ -45,13 +72,11 @@ impl<E: Engine> Trainer<E> {
         let batch = self
             .examples
             .batch(&indices, model.adapter().num_virtual_tokens());
-        let loss = train_step(&mut self.engine, model, &batch, &optimizer).await?;
-        let step = self.steps;
-        if !loss.is_finite() {
-            return Err(EngineError::NotFinite { step }.into());
-        }
+        differentiate(&mut self.engine, model, &batch)?;
+        self.engine.optimizer_step(&optimizer)?;
+        self.engine.end_step()?;
         self.steps += 1;
-        Ok(StepReport { step, loss })
+        Ok(())
     }
 
     /// Loss and gradient on all of these examples as one batch; the adapter stays as it is.
@@ -78,21 +103,6 @@ impl<E: Engine> Trainer<E> {
         let gradient = self.engine.read_gradient().await?;
         Ok(LossAndGradient { loss, gradient })
     }
-}
-
-/// Forward, backward, update; yields the loss before the update.
-///
-/// # Errors
-/// Those of the engine.
-pub async fn train_step<E: Engine>(
-    engine: &mut E,
-    model: &Model<E::Tensor>,
-    batch: &Batch,
-    optimizer: &AdamW,
-) -> Result<f32, EngineError> {
-    differentiate(engine, model, batch)?;
-    engine.optimizer_step(optimizer)?;
-    engine.read_loss().await
 }
 
 /// Forward and backward: loss and gradient are in the engine then.

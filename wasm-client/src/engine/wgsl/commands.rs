@@ -29,6 +29,16 @@ pub(super) struct Dispatch<'a> {
     pub(super) groups: [u32; 3],
 }
 
+/// A copy to be sent off behind what is queued.
+pub(super) struct Copy<'a> {
+    pub(super) from: &'a GpuBuffer,
+    pub(super) to: &'a wgpu::Buffer,
+    /// The first value in `to`.
+    pub(super) at: usize,
+    /// Values.
+    pub(super) len: usize,
+}
+
 struct Queued {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
@@ -107,11 +117,7 @@ impl Commands {
     }
 
     /// Sends off what is queued, and a copy after it.
-    pub(super) fn submit(
-        &mut self,
-        device: &Device,
-        copy: Option<(&GpuBuffer, &wgpu::Buffer, usize)>,
-    ) {
+    pub(super) fn submit(&mut self, device: &Device, copy: Option<Copy<'_>>) {
         if self.queued.is_empty() && copy.is_none() {
             return;
         }
@@ -126,8 +132,9 @@ impl Commands {
                 pass.dispatch_workgroups(x, y, z);
             }
         }
-        if let Some((from, to, len)) = copy {
-            encoder.copy_buffer_to_buffer(&from.raw, 0, to, 0, 4 * len as u64);
+        if let Some(Copy { from, to, at, len }) = copy {
+            let [at, len] = [at, len].map(|values| 4 * values as u64);
+            encoder.copy_buffer_to_buffer(&from.raw, 0, to, at, len);
         }
         device.queue.submit([encoder.finish()]);
         self.submits += 1;

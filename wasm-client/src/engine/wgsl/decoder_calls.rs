@@ -51,26 +51,6 @@ impl WgslKernels {
         unit
     }
 
-    /// Room for one loss per row, here and where it is read.
-    fn reserve_losses(&mut self, rows: usize) -> Result<(), EngineError> {
-        self.loss_len = rows;
-        if rows > self.loss.len {
-            let larger = self.memory.take(&self.device, rows)?;
-            self.memory
-                .give_back(core::mem::replace(&mut self.loss, larger));
-        }
-        if rows > self.loss_staging.len {
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            let what = "losses to be read";
-            let larger =
-                self.memory
-                    .create(&self.device, what, rows.next_multiple_of(256), usage)?;
-            let old = core::mem::replace(&mut self.loss_staging, larger);
-            self.memory.destroy(&old);
-        }
-        Ok(())
-    }
-
     /// Logits of one chunk of rows.
     fn chunk_logits(
         &mut self,
@@ -186,7 +166,7 @@ impl DecoderKernels for WgslKernels {
         let (first, columns) = call.first;
         let heads = (columns / call.head_dim) as u32;
         // Where there is no second tensor something else is bound, and not touched.
-        let unused = self.loss.clone();
+        let unused = self.losses.parts.clone();
         let (second, second_columns) = call.second.unwrap_or((&unused, 0));
         let second_heads = (second_columns / call.head_dim) as u32;
         let count = call.rows as u32 * (heads + second_heads) * parts;
@@ -222,7 +202,9 @@ impl DecoderKernels for WgslKernels {
         let (dim, vocabulary) = (call.dim, call.vocabulary);
         Self::vectors("dim", dim)?;
         checks::length("rows with labels", self.batch.row_count, call.labels.len())?;
-        self.reserve_losses(call.labels.len())?;
+        let parts = call.labels.len();
+        self.losses
+            .expect_parts(&self.device, &mut self.memory, parts)?;
         let labels = &mut self.batch.row_labels;
         Self::fill(&self.device, &mut self.memory, labels, call.labels)?;
         let labels = labels.clone();
@@ -242,7 +224,7 @@ impl DecoderKernels for WgslKernels {
             let count = rows.min(call.labels.len() - first);
             let hidden = call.hidden.starting_at(first * dim);
             self.chunk_logits(&hidden, &layer, tied, &logits, count)?;
-            let losses = self.loss.clone();
+            let losses = self.losses.parts.clone();
             let across = (count as u32).min(MAX_GROUPS);
             self.decoder_dispatch(
                 DecoderShader::LanguageLoss,

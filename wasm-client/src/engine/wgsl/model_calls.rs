@@ -125,7 +125,7 @@ impl WgslKernels {
         classes: usize,
     ) -> Result<(), EngineError> {
         Largest::check("label", self.batch.largest.label, classes)?;
-        self.loss_len = 1;
+        self.losses.len = 1;
         let values = self.batch.sequence_count * classes;
         logits.expect("logits", values)?;
         d_logits.expect("gradient of the logits", values)?;
@@ -133,7 +133,7 @@ impl WgslKernels {
             &self.device,
             &Dispatch {
                 shader: Shader::CrossEntropy,
-                buffers: &[&self.batch.sequences, logits, d_logits, &self.loss],
+                buffers: &[&self.batch.sequences, logits, d_logits, &self.losses.parts],
                 words: &[self.batch.sequence_count as u32, classes as u32],
                 groups: [1, 1, 1],
             },

@@ -1,4 +1,4 @@
-//! Waiting for a buffer to be mapped.
+//! Reading from the device: waiting for a buffer to be mapped.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -6,7 +6,10 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::EngineError;
+use super::WgslKernels;
+use super::commands::Copy;
 use super::device::Device;
+use super::memory::GpuBuffer;
 
 #[derive(Default)]
 struct State {
@@ -40,6 +43,37 @@ impl Future for Mapped {
                 Poll::Pending
             }
         }
+    }
+}
+
+impl WgslKernels {
+    /// Sends off what is queued and reads the first `len` values.
+    pub(super) async fn fetch(
+        &mut self,
+        buffer: &GpuBuffer,
+        len: usize,
+    ) -> Result<Vec<f32>, EngineError> {
+        buffer.expect("values to be read", len)?;
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        self.device.check()?;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self
+            .memory
+            .create(&self.device, "values to be read", len, usage)?;
+        let (from, to) = (buffer, &staging.raw);
+        let copy = Copy {
+            from,
+            to,
+            at: 0,
+            len,
+        };
+        self.commands.submit(&self.device, Some(copy));
+        self.losses.readbacks += 1;
+        let values = read(&self.device, &staging.raw, len).await;
+        self.memory.destroy(&staging);
+        values
     }
 }
 

@@ -157,11 +157,17 @@ fn a_buffer_that_is_too_small_is_refused() {
     });
 }
 
+/// Ends the step and reads its loss.
+fn loss(kernels: &mut WgslKernels) -> f32 {
+    kernels.end_step().unwrap();
+    pollster::block_on(kernels.read_losses()).unwrap()[0]
+}
+
 #[test]
 fn a_lost_device_fails_the_next_call() {
     on_device(|kernels| {
         kernels.device.device.destroy();
-        let lost = pollster::block_on(kernels.read_loss());
+        let lost = kernels.end_step();
         assert!(matches!(lost, Err(EngineError::DeviceLost(_))), "{lost:?}");
         let lost = kernels.begin(&batch(&[1], 0));
         assert!(matches!(lost, Err(EngineError::DeviceLost(_))), "{lost:?}");

@@ -8,6 +8,11 @@ import type { Lock } from "./lock.ts";
 import type { EngineTrainer } from "./modules.ts";
 import type { Labelled } from "./tokens.ts";
 
+/** Steps are taken together while that is over within this time: nobody waits for a message longer. */
+const TOGETHER_MS = 250;
+/** However short they are. */
+const MOST_TOGETHER = 16;
+
 export interface LocalSteps {
   readonly trainer: EngineTrainer;
   readonly examples: Labelled;
@@ -22,7 +27,9 @@ export interface LocalSteps {
   readonly goOn: () => boolean;
   /** Where to go on, `null` for the start. */
   readonly resume: Checkpoint | null;
-  /** Called after each step, with its number. */
+  /** Steps are not taken together across multiples of this. */
+  readonly every: number;
+  /** Called after each step that was taken alone or as the last of some, with its number. */
   readonly afterStep: (step: number) => Promise<void>;
   /** Called before the steps pause, with the number of those taken. */
   readonly beforePause: (step: number) => Promise<void>;
@@ -42,19 +49,31 @@ export async function runLocalSteps(work: LocalSteps): Promise<StepsTaken> {
     if (resume !== null) trainer.resume(resume.adapter, resume.moments, resume.step);
   });
   const times: number[] = [];
-  for (let step = resume?.step ?? 0; step < steps; step += 1) {
+  let step = resume?.step ?? 0;
+  while (step < steps) {
     await messagesHeard();
     await passGate(work, step);
     if (!work.goOn()) throw new ChoirError("closed", "training was interrupted");
-    const { loss, milliseconds } = await lock.run(() => trainer.step());
-    if (!Number.isFinite(loss)) {
-      throw new ChoirError("not-finite", `the loss is not a finite number after step ${step + 1}`);
+    const count = stepsTogether(work, step, times[times.length - 1]);
+    const { losses, milliseconds } = await lock.run(() => trainer.steps(count));
+    for (const loss of losses) {
+      step += 1;
+      if (!Number.isFinite(loss)) {
+        throw new ChoirError("not-finite", `the loss is not a finite number after step ${step}`);
+      }
+      const each = milliseconds / losses.length;
+      times.push(each);
+      emit({ kind: "step", step, steps, loss, milliseconds: each });
     }
-    times.push(milliseconds);
-    emit({ kind: "step", step: step + 1, steps, loss, milliseconds });
-    await work.afterStep(step + 1);
+    await work.afterStep(step);
   }
   return { after: await lock.run(() => trainer.adapter()), msPerStep: median(times) };
+}
+
+/** How many steps to take next: each wait for the device costs, and each keeps messages waiting. */
+function stepsTogether({ steps, every }: LocalSteps, taken: number, lastMs = Infinity): number {
+  const inTime = Math.max(1, Math.floor(TOGETHER_MS / lastMs));
+  return Math.min(steps - taken, every - (taken % every), inTime, MOST_TOGETHER);
 }
 
 /** Between two steps, where training is to pause: until it may go on. */

@@ -144,7 +144,8 @@ export interface EngineTrainer {
   optimizer(): Promise<Float32Array>;
   /** Goes on behind so many steps on the examples set just before. */
   resume(adapter: Float32Array, moments: Float32Array, steps: number): void;
-  step(): Promise<{ readonly step: number; readonly loss: number; readonly milliseconds: number }>;
+  /** Takes so many steps and waits for the device once: a loss for each, and how long all took. */
+  steps(count: number): Promise<{ readonly losses: readonly number[]; readonly milliseconds: number }>;
   /** On all of these examples as one batch; the adapter stays as it is. */
   gradient(
     tokens: Uint32Array,

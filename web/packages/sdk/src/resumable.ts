@@ -14,7 +14,7 @@ import { runLocalSteps } from "./local_steps.ts";
 /** About so many checkpoints in a training, however long it is; at most one after each step. */
 const CHECKPOINTS = 20;
 
-export interface ResumableSteps extends Omit<LocalSteps, "resume" | "afterStep" | "beforePause"> {
+export interface ResumableSteps extends Omit<LocalSteps, "resume" | "every" | "afterStep" | "beforePause"> {
   readonly key: TrainingKey;
   /** `null` where nothing is kept. */
   readonly files: CheckpointFiles | null;
@@ -41,7 +41,7 @@ export async function runResumableSteps(work: ResumableSteps): Promise<StepsTake
     if (step % every === 0 || step === steps) await keep(step);
   };
   try {
-    return await runLocalSteps({ ...work, resume, afterStep, beforePause: keep });
+    return await runLocalSteps({ ...work, resume, every, afterStep, beforePause: keep });
   } catch (thrown) {
     // What led to a loss that is no number would lead there again.
     if (asChoirError(thrown).code === "not-finite") await files?.drop();

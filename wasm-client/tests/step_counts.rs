@@ -1,0 +1,95 @@
+//! What a training step asks of the device: dispatches, submits and readbacks of both workloads.
+//! More of any of them than written here is a step backwards; fewer are to be written down.
+#![cfg(feature = "wgsl")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use choir_shared::task::AdapterLayout;
+use choir_wasm_client::adapter::AdapterViews;
+use choir_wasm_client::bench::{self, decoder};
+use choir_wasm_client::engine::quantised::WeightPrecision;
+use choir_wasm_client::engine::record::Recorded;
+use choir_wasm_client::engine::wgsl::WgslKernels;
+use choir_wasm_client::engine::{Engine, EngineError, StepCounts};
+use choir_wasm_client::model::{Encoder, Model};
+use pollster::block_on;
+
+type Wgsl = Recorded<WgslKernels>;
+
+fn engine() -> Option<Wgsl> {
+    match block_on(WgslKernels::open()) {
+        Ok(kernels) => Some(Recorded::new(kernels)),
+        Err(error) => {
+            println!("skipped: WGSL kernels: {error}");
+            None
+        }
+    }
+}
+
+fn asked(counts: StepCounts) -> [u32; 3] {
+    [counts.dispatches, counts.submits, counts.readbacks]
+}
+
+#[test]
+fn a_step_of_the_decoder_takes_138_dispatches() {
+    let Some(engine) = engine() else { return };
+    let mut workload = decoder::Workload::new(engine).unwrap();
+    for _ in 0..2 {
+        block_on(workload.step()).unwrap();
+        assert_eq!(asked(workload.engine().counts()), [138, 1, 1]);
+    }
+}
+
+#[test]
+fn a_step_of_the_encoder_takes_156_dispatches_and_ends_without_a_readback() {
+    let Some(mut engine) = engine() else { return };
+    let model = encoder(&mut engine, WeightPrecision::F32).unwrap();
+    for step in 0..2 {
+        send_step(&mut engine, &model, step).unwrap();
+        assert_eq!(asked(engine.counts()), [156, 1, 0]);
+    }
+    let losses = block_on(engine.read_losses()).unwrap();
+    assert_eq!(asked(engine.counts()), [156, 1, 1]);
+    assert_eq!(losses.len(), 2);
+    for (found, expected) in losses.iter().zip(bench::REFERENCE_LOSSES) {
+        assert!((found - expected).abs() <= 1e-3, "{found} for {expected}");
+    }
+    assert!(block_on(engine.read_losses()).unwrap().is_empty());
+}
+
+#[test]
+fn an_encoder_in_int8_makes_some_values_again() {
+    let Some(mut engine) = engine() else { return };
+    let model = encoder(&mut engine, WeightPrecision::Int8).unwrap();
+    engine.set_recomputation(true);
+    send_step(&mut engine, &model, 0).unwrap();
+    assert_eq!(asked(engine.counts()), [178, 1, 0]);
+}
+
+fn encoder<E: Engine>(
+    engine: &mut E,
+    precision: WeightPrecision,
+) -> Result<Model<E::Tensor>, EngineError> {
+    let task = bench::task();
+    let encoder = Encoder::build(bench::SHAPE, |tensor| {
+        let (values, shape) = bench::frozen(tensor);
+        engine.frozen_in(tensor.precision(precision), &values, shape)
+    })?;
+    let layout = AdapterLayout::new(&task).unwrap();
+    engine.load_adapter(&bench::adapter(&task).unwrap())?;
+    let views = AdapterViews::new(&layout, &task);
+    Ok(Model::new(encoder, views, None))
+}
+
+fn send_step<E: Engine>(
+    engine: &mut E,
+    model: &Model<E::Tensor>,
+    step: usize,
+) -> Result<(), EngineError> {
+    engine.begin(&bench::batch(step % bench::BATCHES), true)?;
+    let logits = model.logits(engine)?;
+    engine.cross_entropy(&logits)?;
+    drop(logits);
+    engine.backward()?;
+    engine.optimizer_step(&bench::OPTIMIZER)?;
+    engine.end_step()
+}
