@@ -1,7 +1,7 @@
 //! WGSL text of attention and its gradients.
 //!
 //! One thread owns a block of `rows` rows of one head in registers and streams the other rows of
-//! the same sequence past them, four at a time. Forward is the online softmax of Dao et al. 2022
+//! the same sequence past them, some at a time. Forward is the online softmax of Dao et al. 2022
 //! (FlashAttention, algorithm 1); the gradients recompute the probabilities from the kept log of
 //! the sum of exponentials. The block table says which rows a thread owns and which it streams.
 //! Heads of queries share those of keys and values in groups (Ainslie et al. 2023): who owns keys
@@ -9,8 +9,6 @@
 
 use core::fmt::Write as _;
 
-/// Streamed rows of one iteration.
-const STREAM: u32 = 4;
 /// Threads of one workgroup, all along blocks.
 pub(super) const GROUP: u32 = 8;
 
@@ -34,6 +32,8 @@ pub(super) struct Attention {
     pub(super) head_dim: u32,
     /// Rows that one thread owns.
     pub(super) rows: u32,
+    /// Rows that it streams past them in one iteration.
+    pub(super) streamed: u32,
 }
 
 impl Attention {
@@ -172,9 +172,10 @@ let other_column = head * {vectors}u;"
         }
         let _ = writeln!(
             text,
-            "for (var s = from_row; s < to_row; s += {STREAM}u) {{"
+            "for (var s = from_row; s < to_row; s += {}u) {{",
+            self.streamed
         );
-        for j in 0..STREAM {
+        for j in 0..self.streamed {
             let _ = writeln!(text, "let other_{j} = min(s + {j}u, to_row - 1u);");
             let _ = writeln!(
                 text,
@@ -213,7 +214,7 @@ let sums_{j} = kept_{j}.x; let delta_{j} = kept_{j}.y;"
         } else {
             ("own_k", "q")
         };
-        for j in 0..STREAM {
+        for j in 0..self.streamed {
             let dot = self.dot(&format!("{own}_{i}"), &format!("{other}_{j}"));
             let seen = if self.owns_queries() {
                 format!("(call.causal == 0u || s + {j}u <= row_{i})")
@@ -228,21 +229,26 @@ let sums_{j} = kept_{j}.x; let delta_{j} = kept_{j}.y;"
     }
 
     fn softmax(self, text: &mut String, i: u32) {
+        let largest = (0..self.streamed).fold(format!("top_{i}"), |largest, j| {
+            format!("max({largest}, score_{i}_{j})")
+        });
         let _ = writeln!(
             text,
-            "let next_{i} = max(max(max(score_{i}_0, score_{i}_1), max(score_{i}_2, score_{i}_3)), top_{i});
+            "let next_{i} = {largest};
 let keep_{i} = exp(top_{i} - next_{i});
 top_{i} = next_{i};"
         );
-        for j in 0..STREAM {
+        for j in 0..self.streamed {
             let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - next_{i});");
         }
+        let weights: Vec<_> = (0..self.streamed).map(|j| format!("p_{i}_{j}")).collect();
         let _ = writeln!(
             text,
-            "weight_{i} = weight_{i} * keep_{i} + (p_{i}_0 + p_{i}_1 + p_{i}_2 + p_{i}_3);"
+            "weight_{i} = weight_{i} * keep_{i} + ({});",
+            weights.join(" + ")
         );
         for d in 0..self.vectors() {
-            let terms = terms("p", "v", i, d);
+            let terms = self.terms("p", "v", [i, d]);
             let _ = writeln!(text, "sum_{i}_{d} = sum_{i}_{d} * keep_{i} + {terms};");
         }
     }
@@ -253,7 +259,7 @@ top_{i} = next_{i};"
         } else {
             ("own_v", "d_out", "q")
         };
-        for j in 0..STREAM {
+        for j in 0..self.streamed {
             let side = if self.owns_queries() { i } else { j };
             let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - sums_{side});");
             let dot = self.dot(&format!("{own}_{i}"), &format!("{other}_{j}"));
@@ -263,10 +269,10 @@ top_{i} = next_{i};"
             );
         }
         for d in 0..self.vectors() {
-            let of_scores = terms("ds", streamed, i, d);
+            let of_scores = self.terms("ds", streamed, [i, d]);
             let _ = writeln!(text, "sum_{i}_{d} += {of_scores};");
             if self.pass == Pass::Key {
-                let of_weights = terms("p", "d_out", i, d);
+                let of_weights = self.terms("p", "d_out", [i, d]);
                 let _ = writeln!(text, "sum_v_{i}_{d} += {of_weights};");
             }
         }
@@ -308,12 +314,12 @@ top_{i} = next_{i};"
             .collect();
         parts.join(" + ")
     }
-}
 
-/// `coefficient_{i}_0 * rows_0_{d} + ...` over the streamed rows.
-fn terms(coefficient: &str, rows: &str, i: u32, d: u32) -> String {
-    let parts: Vec<_> = (0..STREAM)
-        .map(|j| format!("{coefficient}_{i}_{j} * {rows}_{j}_{d}"))
-        .collect();
-    parts.join(" + ")
+    /// `coefficient_{i}_0 * rows_0_{d} + ...` over the streamed rows.
+    fn terms(self, coefficient: &str, rows: &str, [i, d]: [u32; 2]) -> String {
+        let parts: Vec<_> = (0..self.streamed)
+            .map(|j| format!("{coefficient}_{i}_{j} * {rows}_{j}_{d}"))
+            .collect();
+        parts.join(" + ")
+    }
 }

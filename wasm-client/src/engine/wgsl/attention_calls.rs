@@ -27,6 +27,7 @@ impl WgslKernels {
             pass,
             head_dim: head_dim as u32,
             rows: self.tuning.attention_rows,
+            streamed: self.tuning.attention_streamed,
         };
         let group = heads / call.kv_heads;
         let owned = match pass {

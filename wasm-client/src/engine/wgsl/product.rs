@@ -240,20 +240,25 @@ for (var r = 0u; r < call.rank; r++) {{"
     /// away, which is cheaper to compile than a branch.
     fn store(self, text: &mut String) {
         let vectors = self.columns / 4;
-        let addend = if self.transposed {
-            "y[at]"
-        } else {
-            "bias[bias_at]"
-        };
-        for i in 0..self.rows {
-            for j in 0..vectors {
-                let c = 4 * j;
-                let (c1, c2, c3) = (c + 1, c + 2, c + 3);
+        for j in 0..vectors {
+            if !self.transposed {
                 let _ = writeln!(
                     text,
-                    "{{ let at = y_at + n_{i} + {j}u; let bias_at = id.x * {vectors}u + {j}u;
-y[at] = vec4<f32>(c{i}_{c}, c{i}_{c1}, c{i}_{c2}, c{i}_{c3})
-  + select(vec4<f32>(), {addend}, call.add != 0u); }}"
+                    "let bias_{j} = select(vec4<f32>(), bias[id.x * {vectors}u + {j}u], call.add != 0u);"
+                );
+            }
+            let c = 4 * j;
+            let (c1, c2, c3) = (c + 1, c + 2, c + 3);
+            for i in 0..self.rows {
+                let addend = if self.transposed {
+                    "select(vec4<f32>(), y[at], call.add != 0u)".to_owned()
+                } else {
+                    format!("bias_{j}")
+                };
+                let _ = writeln!(
+                    text,
+                    "{{ let at = y_at + n_{i} + {j}u;
+y[at] = vec4<f32>(c{i}_{c}, c{i}_{c1}, c{i}_{c2}, c{i}_{c3}) + {addend}; }}"
                 );
             }
         }

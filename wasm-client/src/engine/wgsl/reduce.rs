@@ -40,7 +40,7 @@ impl WgslKernels {
         let head = [rows as u32, columns[0], ones[0], ones[1]];
         let words = [&head[..], &first_words, &second_words].concat();
         let last = second.unwrap_or(first);
-        let down = first.sizes[0].max(last.sizes[0]).div_ceil(8) as u32;
+        let down = first.sizes[0].max(last.sizes[0]).div_ceil(4) as u32;
         self.commands.dispatch(
             &self.device,
             &Dispatch {

@@ -1,6 +1,6 @@
 // out[j, n] = scale · Σ_rows p[row, j]·q[row, n]: gradients of weights, factors and biases. Two such
 // sums share a dispatch: the first takes the first columns of workgroups, the second the others.
-// A workgroup owns 8 × 16 results; its 8 slices of rows are summed through workgroup memory.
+// A workgroup owns 4 × 16 results; its 8 slices of rows are summed through workgroup memory.
 struct Call {
   rows: u32, first_groups: u32, first_ones: u32, second_ones: u32,
   first_j_len: u32, first_n_len: u32, first_offset: u32,
@@ -16,8 +16,8 @@ struct Call {
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
 const SLICES: u32 = 8u;
-const J: u32 = 8u;
-var<workgroup> parts: array<f32, 1024>;
+const J: u32 = 4u;
+var<workgroup> parts: array<f32, 512>;
 
 @compute @workgroup_size(4, 8)
 fn main(
@@ -28,7 +28,7 @@ fn main(
   let j = group.y * J;
   let is_second = group.x >= call.first_groups;
   let n = 16u * select(group.x, group.x - call.first_groups, is_second);
-  var sums: array<vec4<f32>, 8>;
+  var sums: array<vec4<f32>, 4>;
   if (is_second) {
     if (j < call.second_j_len) { sums = second_sums(j, n + local.x, local.y); }
   } else {
@@ -36,13 +36,13 @@ fn main(
   }
   for (var i = 0u; i < J; i++) {
     for (var part = 0u; part < 4u; part++) {
-      parts[local.y * 128u + i * 16u + part * 4u + local.x] = sums[i][part];
+      parts[local.y * 64u + i * 16u + part * 4u + local.x] = sums[i][part];
     }
   }
   workgroupBarrier();
-  for (var at = lane; at < 128u; at += 32u) {
+  for (var at = lane; at < 64u; at += 32u) {
     var sum = 0.0;
-    for (var s = 0u; s < SLICES; s++) { sum += parts[s * 128u + at]; }
+    for (var s = 0u; s < SLICES; s++) { sum += parts[s * 64u + at]; }
     if (is_second) {
       store_second(j + at / 16u, n + at % 16u, sum);
     } else {

@@ -12,7 +12,7 @@ use super::quantised::weight_function;
 /// Rows of one thread's tile.
 pub(super) const ROWS: u32 = 4;
 /// Columns of one thread's tile.
-pub(super) const COLUMNS: u32 = 8;
+pub(super) const COLUMNS: u32 = 4;
 /// Threads of one workgroup, all along rows.
 const GROUP: u32 = 8;
 

@@ -14,15 +14,19 @@ pub struct Tuning {
     pub(super) group: [u32; 2],
     /// Rows of attention that one thread owns.
     pub(super) attention_rows: u32,
+    /// Rows that it streams past them at a time.
+    pub(super) attention_streamed: u32,
 }
 
 impl Tuning {
-    /// For lanes in software: loads are dear and registers are memory anyway, so tiles are large.
+    /// For lanes in software: loads are dear and registers are memory anyway, so tiles are large. Larger
+    /// ones are no faster here, and take many times as long to compile.
     pub const SOFTWARE: Self = Self {
-        rows: 24,
-        columns: 32,
+        rows: 12,
+        columns: 16,
         group: [4, 1],
-        attention_rows: 2,
+        attention_rows: 1,
+        attention_streamed: 1,
     };
     /// For hardware: tiles that fit its registers, many threads.
     pub const HARDWARE: Self = Self {
@@ -30,6 +34,7 @@ impl Tuning {
         columns: 8,
         group: [8, 8],
         attention_rows: 1,
+        attention_streamed: 4,
     };
 
     /// The register-blocked product for these sizes, if there is one.
