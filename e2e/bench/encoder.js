@@ -85,19 +85,25 @@ export async function open({ module, config, precision, sizes }) {
   const engine = await import(module);
   const { memory } = await engine.default();
   const workload = encoder(sizes ?? undefined);
+  const started = performance.now();
   const trainer = await engine.Trainer.open(Uint8Array.from(config), precision);
+  const { kernels, done } = trainer.prepare();
+  let preparedMs = null;
+  const prepared = done.then(() => (preparedMs = performance.now() - started));
   for (const chunk of safetensors(checkpoint(workload))) trainer.addWeights(chunk);
   trainer.finishWeights();
   trainer.setAdapter(flat(workload.trained));
   const examples = workload.batches.map((batch) => packed(batch, workload));
   return {
     threads: 1,
+    // The first one waits for the kernels that were not ready when the last weight came.
     async step(index) {
+      await prepared;
       const { tokens, starts, labels } = examples[index % examples.length];
       trainer.setExamples(tokens, starts, labels, 0n);
       return (await trainer.step()).loss;
     },
-    counts: () => trainer.counts(),
+    counts: () => ({ ...trainer.counts(), kernels, preparedMs }),
     wasmBytes: () => memory.buffer.byteLength,
     close: () => trainer.free(),
   };

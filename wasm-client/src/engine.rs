@@ -7,7 +7,11 @@
 //! sequence without padding, so padded positions are never computed. `Batch::starts` says where
 //! each sequence begins.
 
+use core::cell::Cell;
+use core::future::Future;
 use core::ops::Range;
+use core::pin::Pin;
+use std::rc::Rc;
 
 use quantised::{QuantisedMatrix, WeightPrecision};
 
@@ -186,6 +190,27 @@ impl OptimizerState {
     }
 }
 
+/// Kernels that are being made ready.
+pub struct Preparation {
+    /// How many there are.
+    pub kernels: usize,
+    /// How many are ready by now.
+    pub ready: Rc<Cell<usize>>,
+    /// Ends when all are. The engine can be used meanwhile; what it needs first it waits for.
+    pub done: Pin<Box<dyn Future<Output = Result<(), EngineError>>>>,
+}
+
+impl Default for Preparation {
+    /// Nothing to make ready.
+    fn default() -> Self {
+        Self {
+            kernels: 0,
+            ready: Rc::default(),
+            done: Box::pin(core::future::ready(Ok(()))),
+        }
+    }
+}
+
 /// What an engine runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
@@ -289,6 +314,26 @@ pub trait Engine {
     }
     /// Loads the adapter's flat vector; the optimizer's state starts anew.
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError>;
+    /// Begins a rehearsal: until [`Self::end_rehearsal`] nothing is computed or sent off, the engine
+    /// only notes which kernels a step needs, to make them ready with [`Self::prepare`] before there
+    /// is a model. False where an engine has nothing to make ready; then nothing begins.
+    fn begin_rehearsal(&mut self) -> bool {
+        false
+    }
+    /// Ends the rehearsal; its tensors are of no further use.
+    fn end_rehearsal(&mut self) {}
+    /// A frozen tensor of a rehearsal: a shape without values.
+    fn placeholder(
+        &mut self,
+        precision: WeightPrecision,
+        shape: [usize; 2],
+    ) -> Result<Self::Tensor, EngineError> {
+        self.frozen_in(precision, &vec![0.0; shape[0] * shape[1]], shape)
+    }
+    /// Makes the kernels noted in rehearsals ready, beside whatever else the thread does.
+    fn prepare(&mut self) -> Preparation {
+        Preparation::default()
+    }
     /// Makes some of what gradients need again in the backward pass instead of keeping it: less
     /// memory, more arithmetic, the same gradients. Off at first; not every engine can.
     fn set_recomputation(&mut self, on: bool) {

@@ -11,6 +11,7 @@ use batch::{Examples, Shuffle};
 
 pub mod batch;
 pub mod evaluate;
+pub mod prepare;
 pub mod resume;
 pub mod step;
 
@@ -37,6 +38,7 @@ pub struct Trainer<E: Engine> {
     engine: E,
     task: TaskConfig,
     layout: AdapterLayout,
+    precision: WeightPrecision,
     stage: Stage<E::Tensor>,
     has_adapter: bool,
     examples: Examples,
@@ -64,6 +66,7 @@ impl<E: Engine> Trainer<E> {
             engine,
             task,
             layout,
+            precision: WeightPrecision::F32,
             stage,
             has_adapter: false,
             examples: Examples::default(),
@@ -120,6 +123,7 @@ impl<E: Engine> Trainer<E> {
             return Err(TrainError::TooEarly("open a new trainer"));
         };
         **loader = EncoderLoader::new(self.task.base.shape).in_precision(precision);
+        self.precision = precision;
         // Whoever asks for less memory is given all there is to save.
         self.engine
             .set_recomputation(precision != WeightPrecision::F32);

@@ -3,7 +3,10 @@
 #![cfg(feature = "wgsl")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use choir_shared::task::AdapterLayout;
+use choir_shared::task::{
+    AdapterConfig, AdapterLayout, EncoderShape, LoraConfig, Payload, SoftPromptConfig, Target,
+    TaskConfig,
+};
 use choir_wasm_client::adapter::AdapterViews;
 use choir_wasm_client::bench::{self, decoder};
 use choir_wasm_client::engine::quantised::WeightPrecision;
@@ -11,6 +14,8 @@ use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
 use choir_wasm_client::engine::{Engine, EngineError, StepCounts};
 use choir_wasm_client::model::{Encoder, Model};
+use choir_wasm_client::train::Trainer;
+use choir_wasm_client::train::batch::Examples;
 use pollster::block_on;
 
 type Wgsl = Recorded<WgslKernels>;
@@ -63,6 +68,65 @@ fn an_encoder_in_int8_makes_some_values_again() {
     engine.set_recomputation(true);
     send_step(&mut engine, &model, 0).unwrap();
     assert_eq!(asked(engine.counts()), [178, 1, 0]);
+}
+
+#[test]
+fn a_rehearsal_names_every_kernel_that_training_and_measuring_need() {
+    for precision in [WeightPrecision::F32, WeightPrecision::Int8] {
+        let Some(engine) = engine() else { return };
+        let task = small_task();
+        let mut trainer = Trainer::new(engine, task.clone()).unwrap();
+        trainer.set_precision(precision).unwrap();
+        let preparation = trainer.prepare().unwrap();
+        block_on(preparation.done).unwrap();
+        let mut engine = trainer.into_engine();
+        let made = engine.kernels().kernels_made();
+        assert_eq!(made, preparation.kernels);
+        assert!(made > 10);
+        let shape = task.base.shape;
+        let encoder = Encoder::build(shape, |tensor| {
+            let [rows, columns] = tensor.shape(&shape);
+            let shape = [rows.max(1), columns];
+            let values = vec![0.01; shape[0] * columns];
+            engine.frozen_in(tensor.precision(precision), &values, shape)
+        });
+        let mut trainer = Trainer::with_encoder(engine, task, encoder.unwrap()).unwrap();
+        let flat = vec![0.01; trainer.layout().len()];
+        trainer.set_adapter(&flat).unwrap();
+        let tokens = (0..200).map(|token| token % 30).collect();
+        let texts = || Examples::new(Vec::clone(&tokens), vec![0, 7, 100, 200], vec![0, 1, 2]);
+        trainer.set_examples(texts().unwrap(), 1);
+        block_on(trainer.steps(2)).unwrap();
+        block_on(trainer.evaluate(&texts().unwrap())).unwrap();
+        assert_eq!(trainer.into_engine().kernels().kernels_made(), made);
+    }
+}
+
+/// Three blocks, everything trained that can be.
+fn small_task() -> TaskConfig {
+    let mut task = bench::task();
+    task.base.shape = EncoderShape {
+        dim: 64,
+        layers: 3,
+        heads: 4,
+        intermediate: 128,
+        vocabulary: 32,
+        positions: 128,
+        norm_eps: 1e-12,
+    };
+    task.labels = ["a", "b", "c"].map(String::from).to_vec();
+    task.payload = Payload::Adapter(AdapterConfig {
+        lora: Some(LoraConfig {
+            rank: 3,
+            alpha: 4.0,
+            targets: Target::ALL.to_vec(),
+        }),
+        soft_prompt: Some(SoftPromptConfig {
+            num_virtual_tokens: 2,
+        }),
+        head: true,
+    });
+    task
 }
 
 fn encoder<E: Engine>(

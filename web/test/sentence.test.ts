@@ -17,6 +17,10 @@ test("a download tells its part of the whole only where the whole is known", () 
   assert.equal(sentence({ ...download, total: null }), "Loading the model.");
 });
 
+test("who waits for kernels reads how many are ready", () => {
+  assert.match(sentence({ kind: "preparing", ready: 3, kernels: 20 }) ?? "", /3 of 20 kernels/);
+});
+
 test("the enrolment leaves the lobby's line as it is", () => {
   assert.equal(sentence({ kind: "phase", phase: "enroll" }), null);
 });

@@ -1,16 +1,20 @@
 //! A model on a device, for JavaScript. One module is built per engine; this file is in each.
 
+use core::cell::Cell;
+use std::rc::Rc;
+
 use choir_shared::task::TaskConfig;
 use choir_shared::wire::{self, limits};
-use js_sys::Float32Array;
+use js_sys::{Float32Array, Promise};
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+use wasm_bindgen_futures::future_to_promise;
 
 use super::clock::milliseconds;
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
 use crate::engine::quantised::WeightPrecision;
-use crate::engine::{DeviceInfo, EngineError, OptimizerState, StepCounts};
+use crate::engine::{DeviceInfo, EngineError, OptimizerState, Preparation, StepCounts};
 use crate::train::batch::Examples;
 use crate::train::{self, TrainError};
 
@@ -76,6 +80,35 @@ struct EvaluationView {
     predictions: Vec<u32>,
 }
 
+/// Kernels that are being made ready.
+#[wasm_bindgen(js_name = Preparation)]
+pub struct PreparationView {
+    kernels: usize,
+    ready: Rc<Cell<usize>>,
+    done: Promise,
+}
+
+#[wasm_bindgen(js_class = Preparation)]
+impl PreparationView {
+    /// How many there are.
+    #[wasm_bindgen(getter)]
+    pub fn kernels(&self) -> usize {
+        self.kernels
+    }
+
+    /// How many are ready by now.
+    #[wasm_bindgen(getter)]
+    pub fn ready(&self) -> usize {
+        self.ready.get()
+    }
+
+    /// Fulfilled when all are.
+    #[wasm_bindgen(getter)]
+    pub fn done(&self) -> Promise {
+        self.done.clone()
+    }
+}
+
 /// Trains one task on this module's engine.
 #[wasm_bindgen]
 pub struct Trainer {
@@ -98,6 +131,25 @@ impl Trainer {
         let mut inner = train::Trainer::new(engine, config)?;
         inner.set_precision(precision)?;
         Ok(Self { inner })
+    }
+
+    /// Makes the task's kernels ready beside everything else: call it before the weights come.
+    /// Yields how many there are, `ready()` for how many are by now, and `done`, a promise.
+    pub fn prepare(&mut self) -> Result<PreparationView, ApiError> {
+        let Preparation {
+            kernels,
+            ready,
+            done,
+        } = self.inner.prepare()?;
+        let done = async move {
+            done.await.map_err(ApiError::from)?;
+            Ok(JsValue::UNDEFINED)
+        };
+        Ok(PreparationView {
+            kernels,
+            ready,
+            done: future_to_promise(done),
+        })
     }
 
     /// The device and its adapter's name.

@@ -8,7 +8,7 @@ use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
 use super::trainer::{CountsView, InfoView};
 use crate::bench::decoder;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Preparation};
 
 #[derive(Serialize)]
 struct StepView {
@@ -21,15 +21,23 @@ struct StepView {
 #[wasm_bindgen]
 pub struct DecoderWorkload {
     inner: decoder::Workload<DeviceEngine>,
+    /// Until the first step, which waits for it.
+    preparation: Option<Preparation>,
+    kernels: usize,
 }
 
 #[wasm_bindgen]
 impl DecoderWorkload {
     /// The workload before its first step, on a device of this module's engine.
     pub async fn open() -> Result<Self, ApiError> {
-        let engine = open_engine().await?;
+        let mut engine = open_engine().await?;
+        let preparation = decoder::Workload::prepare(&mut engine)?;
         let inner = decoder::Workload::new(engine)?;
-        Ok(Self { inner })
+        Ok(Self {
+            inner,
+            kernels: preparation.kernels,
+            preparation: Some(preparation),
+        })
     }
 
     /// The device and its adapter's name.
@@ -50,6 +58,14 @@ impl DecoderWorkload {
             loss,
             milliseconds: milliseconds() - start,
         })
+    }
+
+    /// Waits for the kernels; yields how many there are.
+    pub async fn ready(&mut self) -> Result<usize, ApiError> {
+        if let Some(preparation) = self.preparation.take() {
+            preparation.done.await?;
+        }
+        Ok(self.kernels)
     }
 
     /// Counts of the last step.

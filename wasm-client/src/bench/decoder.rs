@@ -6,7 +6,8 @@ pub use choir_shared::task::workload::DECODER_REFERENCE_LOSSES as REFERENCE_LOSS
 use super::generator::{Stream, fan_in, gain, uniform};
 use super::{BATCHES, OPTIMIZER};
 use crate::engine::decoder::DecoderEngine;
-use crate::engine::{Batch, EngineError};
+use crate::engine::quantised::WeightPrecision;
+use crate::engine::{Batch, EngineError, Preparation};
 use crate::model::decoder::{
     Decoder, DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
 };
@@ -97,6 +98,21 @@ fn linear_name(layer: u32, target: DecoderTarget) -> String {
     format!("layers.{layer}.{name}")
 }
 
+/// A step on two blocks without values: they need every kernel that four need.
+fn rehearse<E: DecoderEngine>(engine: &mut E) -> Result<(), EngineError> {
+    let shape = DecoderShape { layers: 2, ..SHAPE };
+    let adapter = adapter();
+    engine.load_adapter(&vec![0.0; adapter.len])?;
+    let decoder = Decoder::build(shape, adapter, |tensor| {
+        engine.placeholder(WeightPrecision::F32, tensor.shape(&shape))
+    })?;
+    let (batch, labels) = batch(0);
+    engine.begin(&batch, true)?;
+    decoder.loss(engine, &labels)?;
+    engine.backward()?;
+    engine.optimizer_step(&OPTIMIZER)
+}
+
 /// The workload on an engine.
 pub struct Workload<E: DecoderEngine> {
     engine: E,
@@ -123,6 +139,19 @@ impl<E: DecoderEngine> Workload<E> {
             batches: (0..BATCHES).map(batch).collect(),
             steps: 0,
         })
+    }
+
+    /// Makes the kernels ready; best before the weights are made.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn prepare(engine: &mut E) -> Result<Preparation, EngineError> {
+        if engine.begin_rehearsal() {
+            let rehearsed = rehearse(engine);
+            engine.end_rehearsal();
+            rehearsed?;
+        }
+        Ok(engine.prepare())
     }
 
     /// The engine, for its counts and its device.

@@ -7,7 +7,7 @@ use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
     LowRankCall, LowRankWay, NormCall, NormGradient, WeightGradient,
 };
-use super::quantised::QuantisedMatrix;
+use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{
     Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
     StepCounts, checks,
@@ -104,6 +104,14 @@ impl Kernels for CpuKernels {
 
     fn upload_quantised(&mut self, matrix: QuantisedMatrix) -> Result<CpuBuffer, EngineError> {
         Ok(CpuBuffer::quantised(matrix, &self.meter))
+    }
+
+    fn placeholder(
+        &mut self,
+        _: WeightPrecision,
+        shape: [usize; 2],
+    ) -> Result<CpuBuffer, EngineError> {
+        self.upload(&vec![0.0; shape[0] * shape[1]], shape)
     }
 
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<CpuBuffer, EngineError> {
@@ -330,7 +338,9 @@ impl Kernels for CpuKernels {
     }
 
     async fn read(&mut self, buffer: &CpuBuffer, len: usize) -> Result<Vec<f32>, EngineError> {
-        let values = buffer.values();
+        let dequantised = buffer.matrix().map(QuantisedMatrix::dequantised);
+        let held = buffer.values();
+        let values = dequantised.as_ref().unwrap_or(&held);
         values
             .get(..len)
             .map(<[f32]>::to_vec)

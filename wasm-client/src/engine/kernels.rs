@@ -8,10 +8,10 @@
 
 pub mod decoder;
 
-use super::quantised::QuantisedMatrix;
+use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EngineError, LinearLayer, LoraFactors,
-    OptimizerState, Parameter, StepCounts, Weight,
+    OptimizerState, Parameter, Preparation, StepCounts, Weight,
 };
 
 /// `y = x·W + b + scale·(x·A)·B`.
@@ -195,6 +195,22 @@ pub trait Kernels {
     /// A frozen matrix that the kernels dequantise where they use it: as the weight of a linear
     /// layer or as a word table.
     fn upload_quantised(&mut self, matrix: QuantisedMatrix) -> Result<Self::Buffer, EngineError>;
+    /// As [`super::Engine::begin_rehearsal`]: calls are checked and noted, not carried out.
+    fn begin_rehearsal(&mut self) -> bool {
+        false
+    }
+    /// Ends the rehearsal.
+    fn end_rehearsal(&mut self) {}
+    /// A frozen matrix of a rehearsal.
+    fn placeholder(
+        &mut self,
+        precision: WeightPrecision,
+        shape: [usize; 2],
+    ) -> Result<Self::Buffer, EngineError>;
+    /// As [`super::Engine::prepare`].
+    fn prepare(&mut self) -> Preparation {
+        Preparation::default()
+    }
     /// Scratch for `rows × columns` values, not cleared. Rows may be rounded up by the kernels.
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<Self::Buffer, EngineError>;
     /// Gives scratch back for the next `allocate`. Work already queued still reads it.

@@ -11,17 +11,18 @@ use std::rc::Rc;
 
 use super::decoder::Rotary;
 use super::kernels::decoder::DecoderKernels;
-use super::kernels::{AttentionCall, Kernels, NormCall};
-use super::quantised::QuantisedMatrix;
+use super::kernels::{Kernels, NormCall};
+use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
-    LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts,
+    LinearLayer, NormLayer, OptimizerState, Parameter, Preparation, StepCounts,
 };
 use remake::Saved;
 use tape::{Entry, Loss, Tape};
 use value::Returned;
 pub use value::Value;
 
+mod attention;
 mod backward;
 mod check;
 mod decoder;
@@ -119,6 +120,33 @@ impl<K: DecoderKernels> Engine for Recorded<K> {
     fn frozen_quantised(&mut self, matrix: QuantisedMatrix) -> Result<Self::Tensor, EngineError> {
         let shape = matrix.shape();
         Ok(Value::frozen(self.kernels.upload_quantised(matrix)?, shape))
+    }
+
+    fn begin_rehearsal(&mut self) -> bool {
+        self.kernels.begin_rehearsal()
+    }
+
+    fn end_rehearsal(&mut self) {
+        self.tape.clear();
+        self.loss = None;
+        // Their buffers hold nothing.
+        self.identities.clear();
+        self.angles.clear();
+        self.recycle();
+        self.kernels.end_rehearsal();
+    }
+
+    fn placeholder(
+        &mut self,
+        precision: WeightPrecision,
+        shape: [usize; 2],
+    ) -> Result<Self::Tensor, EngineError> {
+        let buffer = self.kernels.placeholder(precision, shape)?;
+        Ok(Value::frozen(buffer, shape))
+    }
+
+    fn prepare(&mut self) -> Preparation {
+        self.kernels.prepare()
     }
 
     fn set_recomputation(&mut self, on: bool) {
@@ -242,43 +270,7 @@ impl<K: DecoderKernels> Engine for Recorded<K> {
         heads: usize,
         mask: AttentionMask,
     ) -> Result<Self::Tensor, EngineError> {
-        check::attention(self.batch.rows(), q, k, v, heads)?;
-        let [rows, columns] = q.shape();
-        let nodes = [q.node(), k.node(), v.node()];
-        let recorded = self.training && nodes.iter().any(Option::is_some);
-        let statistics = self.scratch([rows, 2 * heads])?;
-        let out = self.output([rows, columns], recorded)?;
-        let head_dim = columns / heads;
-        let kv_heads = k.shape()[1] / head_dim;
-        self.kernels.attention(AttentionCall {
-            q: q.buffer(),
-            k: k.buffer(),
-            v: v.buffer(),
-            out: out.buffer(),
-            statistics: statistics.buffer(),
-            heads,
-            kv_heads,
-            head_dim,
-            mask,
-            rows,
-        })?;
-        if recorded {
-            let (q, k, v) = (q.clone(), k.clone(), v.clone());
-            let kept = out.clone();
-            self.tape.push(
-                Entry::Attention {
-                    q,
-                    k,
-                    v,
-                    out: kept,
-                    statistics,
-                    heads,
-                    mask,
-                },
-                &nodes,
-            );
-        }
-        Ok(out)
+        self.record_attention([q, k, v], heads, mask)
     }
 
     fn activation(

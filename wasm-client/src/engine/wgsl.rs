@@ -8,13 +8,13 @@ use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
     LowRankCall, LowRankWay, NormCall, NormGradient, WeightGradient,
 };
-use super::quantised::QuantisedMatrix;
+use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{
     Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
-    StepCounts, checks,
+    Preparation, StepCounts, checks,
 };
 use attention::Pass;
-use batch::{Largest, Tables};
+use batch::BatchTables;
 use commands::{Commands, Dispatch};
 use device::Device;
 use losses::Losses;
@@ -36,6 +36,7 @@ mod losses;
 mod low_rank;
 mod memory;
 mod model_calls;
+mod preparation;
 mod product;
 mod quantised;
 mod readback;
@@ -58,18 +59,6 @@ pub struct WgslKernels {
     adapter: Adapter,
     batch: BatchTables,
     losses: Losses,
-}
-
-/// The tables of the batch on the device.
-struct BatchTables {
-    rows: GpuBuffer,
-    sequences: GpuBuffer,
-    blocks: GpuBuffer,
-    row_labels: GpuBuffer,
-    row_count: usize,
-    sequence_count: usize,
-    block_count: usize,
-    largest: Largest,
 }
 
 impl WgslKernels {
@@ -100,16 +89,7 @@ impl WgslKernels {
         Ok(Self {
             commands: Commands::new(&device, &mut memory)?,
             adapter: Adapter::new(&device, &mut memory, &[])?,
-            batch: BatchTables {
-                rows: memory.take(&device, 4)?,
-                sequences: memory.take(&device, 4)?,
-                blocks: memory.take(&device, 4)?,
-                row_labels: memory.take(&device, 4)?,
-                row_count: 0,
-                sequence_count: 0,
-                block_count: 0,
-                largest: Largest::default(),
-            },
+            batch: BatchTables::new(&device, &mut memory)?,
             losses: Losses::new(&device, &mut memory)?,
             tuning,
             memory,
@@ -117,26 +97,14 @@ impl WgslKernels {
         })
     }
 
+    /// How many kernels were made by now.
+    pub fn kernels_made(&self) -> usize {
+        self.commands.made()
+    }
+
     /// Rows as the register-blocked products write them.
     fn padded(&self, rows: usize) -> usize {
         rows.next_multiple_of(self.tuning.rows as usize)
-    }
-
-    /// A table in a buffer that holds it; the old one goes back to the pool where it is too small.
-    fn fill(
-        device: &Device,
-        memory: &mut Memory,
-        buffer: &mut GpuBuffer,
-        values: &[u32],
-    ) -> Result<(), EngineError> {
-        if values.len() > buffer.len {
-            let larger = memory.take(device, values.len())?;
-            memory.give_back(core::mem::replace(buffer, larger));
-        }
-        device
-            .queue
-            .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
-        Ok(())
     }
 
     /// `dim / 4`, or an error where `dim` is no multiple of four.
@@ -162,6 +130,9 @@ impl Kernels for WgslKernels {
 
     fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<GpuBuffer, EngineError> {
         checks::length("values to be uploaded", shape[0] * shape[1], values.len())?;
+        if self.commands.is_rehearsal() {
+            return Ok(self.placeholder_of(None, shape));
+        }
         let mut buffer = self.upload_words("frozen", bytemuck::cast_slice(values))?;
         buffer.rows = shape[0];
         Ok(buffer)
@@ -171,47 +142,47 @@ impl Kernels for WgslKernels {
         self.upload_matrix(&matrix)
     }
 
+    fn begin_rehearsal(&mut self) -> bool {
+        self.commands.begin_rehearsal();
+        true
+    }
+
+    fn end_rehearsal(&mut self) {
+        self.commands.end_rehearsal();
+    }
+
+    fn placeholder(
+        &mut self,
+        precision: WeightPrecision,
+        shape: [usize; 2],
+    ) -> Result<GpuBuffer, EngineError> {
+        Ok(self.placeholder_of(precision.integers(), shape))
+    }
+
+    fn prepare(&mut self) -> Preparation {
+        self.commands.prepare(&self.device)
+    }
+
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<GpuBuffer, EngineError> {
         self.device.check()?;
+        if self.commands.is_rehearsal() {
+            return Ok(self.placeholder_of(None, [self.padded(rows), columns]));
+        }
         self.memory.take(&self.device, self.padded(rows) * columns)
     }
 
     fn release(&mut self, buffer: GpuBuffer) {
-        self.memory.give_back(buffer);
+        if !buffer.is_placeholder() {
+            self.memory.give_back(buffer);
+        }
     }
 
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
-        self.device.check()?;
-        self.commands.submit(&self.device, None);
-        let adapter = Adapter::new(&self.device, &mut self.memory, flat)?;
-        let old = core::mem::replace(&mut self.adapter, adapter);
-        self.commands.forget_bind_groups();
-        old.buffers()
-            .into_iter()
-            .for_each(|buffer| self.memory.destroy(buffer));
-        Ok(())
+        self.replace_adapter(flat)
     }
 
     fn begin(&mut self, batch: &Batch) -> Result<(), EngineError> {
-        self.device.check()?;
-        let tables = Tables::new(batch, self.tuning.attention_rows)?;
-        self.commands.submit(&self.device, None);
-        self.commands.restart_counts();
-        self.losses.readbacks = 0;
-        self.memory.restart_peak();
-        let on_device = &mut self.batch;
-        for (buffer, values) in [
-            (&mut on_device.rows, &tables.rows),
-            (&mut on_device.sequences, &tables.sequences),
-            (&mut on_device.blocks, &tables.blocks),
-        ] {
-            Self::fill(&self.device, &mut self.memory, buffer, values)?;
-        }
-        on_device.row_count = batch.rows();
-        on_device.sequence_count = batch.len();
-        on_device.block_count = tables.blocks.len() / 4;
-        on_device.largest = tables.largest;
-        Ok(())
+        self.begin_batch(batch)
     }
 
     fn embed(

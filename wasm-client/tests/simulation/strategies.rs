@@ -4,6 +4,7 @@ use choir_shared::sim::partition::{Partition, deal};
 use choir_shared::sim::random::Stream;
 use choir_shared::strategy::{Adaptive, ServerOptimizer};
 use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::quantised::WeightPrecision;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::sim::config::{HeadStart, Split};
 use choir_wasm_client::sim::personal::Personalization;
@@ -241,4 +242,38 @@ fn clients_that_go_on_alone_gain_on_their_own_texts_and_mixtures_lie_between() {
     // A client with one label learns to say it, and forgets the others.
     assert!(own.own_accuracy > global.own_accuracy + 0.3, "{personal:?}");
     assert!(own.all_accuracy < 0.6, "{personal:?}");
+}
+
+#[test]
+fn a_base_in_fewer_bits_trains_another_adapter_from_centroids_of_its_own() {
+    let stage = Stage::new("precision");
+    let strategies = [
+        WeightPrecision::F32,
+        WeightPrecision::Int8,
+        WeightPrecision::Int4,
+    ];
+    let strategies = strategies.map(|precision| Strategy {
+        name: format!("{precision:?}"),
+        precision,
+        virtual_tokens: 1,
+        ..fedavg()
+    });
+    let mut config = stage.config(strategies.to_vec());
+    config.training.head = HeadStart::Centroids;
+    let summary = stage.run(&config);
+    let [f32s, int8, int4] = [0, 1, 2].map(|strategy| stage.adapter(&config, strategy));
+    let size = length(&f32s, &vec![0.0; f32s.len()]);
+    let [near, far] = [&int8, &int4].map(|other| length(&f32s, other) / size);
+    assert!(
+        near > 0.0 && near < far && far < 1.0,
+        "int8 {near} and int4 {far} from f32"
+    );
+    for row in &summary.rows {
+        let before = row.by_round[0].mean;
+        assert!(
+            row.accuracy
+                .as_ref()
+                .is_some_and(|after| after.mean >= before)
+        );
+    }
 }

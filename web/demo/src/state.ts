@@ -37,6 +37,8 @@ export interface DemoState {
   readonly engine: string | null;
   readonly engineReason: string | null;
   readonly download: { file: string; loaded: number; total: number | null; cached: boolean } | null;
+  /** Kernels that are ready, once the model waits for them. */
+  readonly preparing: { ready: number; kernels: number } | null;
   readonly examples: { training: number; heldOut: number; truncated: number; maxLength: number } | null;
   readonly version: number | null;
   readonly step: { step: number; steps: number; milliseconds: number } | null;
@@ -63,6 +65,7 @@ export const FIRST_STATE: DemoState = {
   engine: null,
   engineReason: null,
   download: null,
+  preparing: null,
   examples: null,
   version: null,
   step: null,
@@ -94,8 +97,10 @@ export function fold(state: DemoState, event: ChoirEvent): DemoState {
     }
     case "download":
       return { ...state, download: event.loaded === event.total ? null : { ...event } };
+    case "preparing":
+      return { ...state, preparing: { ...event } };
     case "examples":
-      return { ...state, examples: event };
+      return { ...state, preparing: null, examples: event };
     case "evaluated":
       return { ...state, evaluations: [...state.evaluations, event] };
     case "training": {

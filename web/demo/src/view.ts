@@ -81,7 +81,12 @@ function stoppedLine({ stopped }: DemoState): string {
 function showProgress(state: DemoState): void {
   const bar = byId("progress", HTMLProgressElement);
   const label = byId("progress-label", HTMLElement);
-  const { download, step } = state;
+  const { download, preparing, step } = state;
+  if (state.stage === "loading" && preparing !== null) {
+    bar.value = preparing.ready / preparing.kernels;
+    setText(label, `${preparing.ready} of ${preparing.kernels} kernels ready`);
+    return;
+  }
   if (state.stage === "loading" && download !== null && download.total !== null) {
     bar.value = download.loaded / download.total;
     const source = download.cached ? "from this browser's cache" : "downloaded";

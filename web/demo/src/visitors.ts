@@ -89,6 +89,8 @@ function visitorLine(event: ChoirEvent): string | null {
   switch (event.kind) {
     case "download":
       return "loads the model";
+    case "preparing":
+      return "prepares its engine";
     case "training":
       return `trains from version ${event.version}`;
     case "step":

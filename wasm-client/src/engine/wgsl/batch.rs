@@ -1,6 +1,9 @@
 //! The tables of a batch that kernels look things up in.
 
 use super::super::{Batch, EngineError, checks};
+use super::WgslKernels;
+use super::device::Device;
+use super::memory::{GpuBuffer, Memory};
 
 /// A batch as the kernels see it; four values per entry.
 pub(super) struct Tables {
@@ -83,6 +86,75 @@ impl Tables {
             blocks,
             largest,
         })
+    }
+}
+
+/// The tables of the batch on the device.
+pub(super) struct BatchTables {
+    pub(super) rows: GpuBuffer,
+    pub(super) sequences: GpuBuffer,
+    pub(super) blocks: GpuBuffer,
+    pub(super) row_labels: GpuBuffer,
+    pub(super) row_count: usize,
+    pub(super) sequence_count: usize,
+    pub(super) block_count: usize,
+    pub(super) largest: Largest,
+}
+
+impl BatchTables {
+    pub(super) fn new(device: &Device, memory: &mut Memory) -> Result<Self, EngineError> {
+        let mut table = || memory.take(device, 4);
+        Ok(Self {
+            rows: table()?,
+            sequences: table()?,
+            blocks: table()?,
+            row_labels: table()?,
+            row_count: 0,
+            sequence_count: 0,
+            block_count: 0,
+            largest: Largest::default(),
+        })
+    }
+}
+
+impl WgslKernels {
+    /// A table in a buffer that holds it; the old one goes back to the pool where it is too small.
+    pub(super) fn fill(
+        device: &Device,
+        memory: &mut Memory,
+        buffer: &mut GpuBuffer,
+        values: &[u32],
+    ) -> Result<(), EngineError> {
+        if values.len() > buffer.len {
+            let larger = memory.take(device, values.len())?;
+            memory.give_back(core::mem::replace(buffer, larger));
+        }
+        device
+            .queue
+            .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    pub(super) fn begin_batch(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        self.device.check()?;
+        let tables = Tables::new(batch, self.tuning.attention_rows)?;
+        self.commands.submit(&self.device, None);
+        self.commands.restart_counts();
+        self.losses.readbacks = 0;
+        self.memory.restart_peak();
+        let on_device = &mut self.batch;
+        for (buffer, values) in [
+            (&mut on_device.rows, &tables.rows),
+            (&mut on_device.sequences, &tables.sequences),
+            (&mut on_device.blocks, &tables.blocks),
+        ] {
+            Self::fill(&self.device, &mut self.memory, buffer, values)?;
+        }
+        on_device.row_count = batch.rows();
+        on_device.sequence_count = batch.len();
+        on_device.block_count = tables.blocks.len() / 4;
+        on_device.largest = tables.largest;
+        Ok(())
     }
 }
 

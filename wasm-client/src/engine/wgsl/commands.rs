@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::super::EngineError;
+use super::super::{EngineError, Preparation};
 use super::device::Device;
 use super::memory::{GpuBuffer, Memory};
+use super::preparation;
 use super::shader::{Bindings, Shader};
 
 /// Words of one call's uniform.
@@ -53,7 +54,7 @@ struct Layout {
 
 /// The queue of a step and everything that is kept between steps.
 pub(super) struct Commands {
-    uniforms: GpuBuffer,
+    pub(super) uniforms: GpuBuffer,
     slots: HashMap<Words, u32>,
     unsent: Vec<Words>,
     layouts: HashMap<Bindings, Layout>,
@@ -61,6 +62,13 @@ pub(super) struct Commands {
     /// By layout and by what is bound: each buffer's number and where its part begins.
     bind_groups: HashMap<(Bindings, Vec<(u64, u64)>), wgpu::BindGroup>,
     queued: Vec<Queued>,
+    /// What a rehearsal notes instead of queueing it.
+    rehearsal: Option<Vec<Shader>>,
+    /// Noted and not made yet.
+    wanted: Vec<Shader>,
+    /// Made beside the thread, so that `pipelines` is given them at once.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) ready: preparation::Ready,
     /// Dispatches since [`Self::restart_counts`].
     pub(super) dispatches: u32,
     /// Submits since [`Self::restart_counts`].
@@ -79,6 +87,10 @@ impl Commands {
             pipelines: HashMap::new(),
             bind_groups: HashMap::new(),
             queued: Vec::new(),
+            rehearsal: None,
+            wanted: Vec::new(),
+            #[cfg(target_arch = "wasm32")]
+            ready: preparation::Ready::default(),
             dispatches: 0,
             submits: 0,
         })
@@ -103,6 +115,10 @@ impl Commands {
         device.check()?;
         let bindings = call.shader.bindings();
         debug_assert_eq!(call.buffers.len() as u32, bindings.read + bindings.written);
+        if let Some(noted) = &mut self.rehearsal {
+            noted.push(call.shader);
+            return Ok(());
+        }
         let uniform = self.slot(device, call.words) * device.uniform_stride;
         let pipeline = self.pipeline(device, call.shader);
         let bind_group = self.bind_group(device, bindings, call.buffers);
@@ -118,7 +134,7 @@ impl Commands {
 
     /// Sends off what is queued, and a copy after it.
     pub(super) fn submit(&mut self, device: &Device, copy: Option<Copy<'_>>) {
-        if self.queued.is_empty() && copy.is_none() {
+        if self.rehearsal.is_some() || (self.queued.is_empty() && copy.is_none()) {
             return;
         }
         self.send_uniforms(device);
@@ -138,6 +154,38 @@ impl Commands {
         }
         device.queue.submit([encoder.finish()]);
         self.submits += 1;
+    }
+
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.rehearsal.is_some()
+    }
+
+    /// From here on nothing is queued; which shaders would have been is noted.
+    pub(super) fn begin_rehearsal(&mut self) {
+        self.rehearsal = Some(Vec::new());
+    }
+
+    pub(super) fn end_rehearsal(&mut self) {
+        for shader in self.rehearsal.take().unwrap_or_default() {
+            if !self.pipelines.contains_key(&shader) && !self.wanted.contains(&shader) {
+                self.wanted.push(shader);
+            }
+        }
+    }
+
+    /// How many pipelines there are.
+    pub(super) fn made(&self) -> usize {
+        self.pipelines.len()
+    }
+
+    /// Makes what was noted, the largest texts first: they take longest.
+    pub(super) fn prepare(&mut self, device: &Device) -> Preparation {
+        let mut shaders: Vec<_> = core::mem::take(&mut self.wanted)
+            .into_iter()
+            .map(|shader| (shader, shader.source()))
+            .collect();
+        shaders.sort_by_key(|(_, text)| core::cmp::Reverse(text.len()));
+        preparation::begin(self, device, shaders)
     }
 
     /// The slot that holds these words.
@@ -173,7 +221,7 @@ impl Commands {
             .write_buffer(&self.uniforms.raw, (first * stride) as u64, &bytes);
     }
 
-    fn pipeline(&mut self, device: &Device, shader: Shader) -> wgpu::ComputePipeline {
+    pub(super) fn pipeline(&mut self, device: &Device, shader: Shader) -> wgpu::ComputePipeline {
         if let Some(pipeline) = self.pipelines.get(&shader) {
             return pipeline.clone();
         }

@@ -17,9 +17,9 @@ use super::shader::Shader;
 /// Most parts of a dispatch: with the factors seven of the eight buffers that every device grants.
 const MOST_PARTS: usize = 3;
 /// Rows of one thread's tile.
-const ROWS: u32 = 4;
+const ROWS: u32 = 2;
 /// Columns of one thread's tile.
-const COLUMNS: u32 = 8;
+const COLUMNS: u32 = 4;
 /// Threads of one workgroup, all along rows, so that all lanes read the same factor.
 const GROUP: u32 = 8;
 

@@ -10,6 +10,9 @@ use super::super::checks::{self, Room};
 use super::super::quantised::Integers;
 use super::device::Device;
 
+/// The number of every placeholder; real buffers are counted from 1.
+const PLACEHOLDER: u64 = 0;
+
 /// f32 (or u32) storage on the device, or a quantised matrix; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GpuBuffer {
@@ -36,6 +39,23 @@ pub(super) struct Scales {
 }
 
 impl GpuBuffer {
+    /// A buffer of a rehearsal: a length, nothing behind it. No kernel is ever given one.
+    pub(super) fn placeholder(raw: &wgpu::Buffer, len: usize) -> Self {
+        Self {
+            id: PLACEHOLDER,
+            raw: raw.clone(),
+            offset: 0,
+            len,
+            rows: 0,
+            scales: None,
+        }
+    }
+
+    /// True if it is one of those.
+    pub(super) fn is_placeholder(&self) -> bool {
+        self.id == PLACEHOLDER
+    }
+
     /// Its part from the value `start` on; the caller sees to it that a binding may begin there.
     pub(super) fn starting_at(&self, start: usize) -> Self {
         Self {

@@ -18,6 +18,7 @@ const TALL: Tuning = Tuning {
     columns: 16,
     group: [4, 1],
     attention_rows: 2,
+    attention_streamed: 3,
 };
 
 /// Runs `check` with two sets of tiles; says why where there is no device.
@@ -167,7 +168,9 @@ fn loss(kernels: &mut WgslKernels) -> f32 {
 fn a_lost_device_fails_the_next_call() {
     on_device(|kernels| {
         kernels.device.device.destroy();
-        let lost = kernels.end_step();
+        let lost = kernels
+            .end_step()
+            .and_then(|()| pollster::block_on(kernels.read_losses()));
         assert!(matches!(lost, Err(EngineError::DeviceLost(_))), "{lost:?}");
         let lost = kernels.begin(&batch(&[1], 0));
         assert!(matches!(lost, Err(EngineError::DeviceLost(_))), "{lost:?}");

@@ -99,6 +99,18 @@ impl Adapter {
 }
 
 impl WgslKernels {
+    pub(super) fn replace_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {
+        self.device.check()?;
+        self.commands.submit(&self.device, None);
+        let adapter = Adapter::new(&self.device, &mut self.memory, flat)?;
+        let old = core::mem::replace(&mut self.adapter, adapter);
+        self.commands.forget_bind_groups();
+        old.buffers()
+            .into_iter()
+            .for_each(|buffer| self.memory.destroy(buffer));
+        Ok(())
+    }
+
     pub(super) async fn fetch_optimizer(&mut self) -> Result<OptimizerState, EngineError> {
         let [first, second] = self.adapter.moments.clone();
         let len = self.adapter.len;

@@ -85,6 +85,8 @@ export type ChoirEvent =
       /** True where the bytes come from this browser's own cache. */
       readonly cached: boolean;
     }
+  /** The model is there before the engine's kernels are: so many of them are ready. */
+  | { readonly kind: "preparing"; readonly ready: number; readonly kernels: number }
   | {
       readonly kind: "examples";
       readonly training: number;

@@ -4,7 +4,7 @@ import type { OpenedEngine } from "./engine_choice.ts";
 import { openEngine } from "./engine_choice.ts";
 import { asChoirError, ChoirError } from "./errors.ts";
 import type { ChoirEvent, EngineReport, EngineWish } from "./events.ts";
-import type { EngineTrainer, Modules, TaskStatus } from "./modules.ts";
+import type { EngineTrainer, Modules, Preparation, TaskStatus } from "./modules.ts";
 import type { ObjectStore, Progress } from "./objects.ts";
 import { TextTokenizer } from "./tokens.ts";
 
@@ -12,6 +12,8 @@ type Emit = (event: ChoirEvent) => void;
 
 /** Progress events are told this often at most. */
 const PROGRESS_EVERY_MS = 100;
+/** How often the wait for kernels is told of. */
+const READINESS_EVERY_MS = 500;
 
 export class Model {
   private constructor(
@@ -58,6 +60,13 @@ async function loadWeights(
   emit: Emit,
 ): Promise<void> {
   const progress = progressOf("model", emit);
+  // Before the first byte: the browser makes the kernels while the weights arrive.
+  const preparation = trainer.prepare();
+  // Heard at once; thrown where it is waited for.
+  const failure = preparation.done.then(
+    () => null,
+    (thrown: unknown) => asChoirError(thrown),
+  );
   await objects.stream(
     status.weights,
     (chunk) => trainer.addWeights(chunk),
@@ -66,6 +75,23 @@ async function loadWeights(
   trainer.finishWeights();
   if (status.frozenHead !== null) {
     trainer.setFrozenHead(asFloats(await objects.read(status.frozenHead, progressOf("head", emit))));
+  }
+  try {
+    await readiness(preparation, failure, emit);
+  } finally {
+    preparation.free();
+  }
+}
+
+/** Waits for the kernels and tells how many are ready meanwhile. */
+async function readiness(preparation: Preparation, failure: Promise<ChoirError | null>, emit: Emit): Promise<void> {
+  const tell = (): void => emit({ kind: "preparing", ready: preparation.ready, kernels: preparation.kernels });
+  const ticking = setInterval(tell, READINESS_EVERY_MS);
+  try {
+    const error = await failure;
+    if (error !== null) throw error;
+  } finally {
+    clearInterval(ticking);
   }
 }
 

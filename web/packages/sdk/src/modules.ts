@@ -131,9 +131,20 @@ export interface ProtocolModule {
   epsilon(status: Uint8Array, participations: number, delta: number): number | undefined;
 }
 
+/** Kernels that are being made ready beside everything else. */
+export interface Preparation {
+  readonly kernels: number;
+  /** How many are ready by now. */
+  readonly ready: number;
+  readonly done: Promise<void>;
+  free(): void;
+}
+
 /** A model on a device: what the engine modules export. */
 export interface EngineTrainer {
   info(): { readonly device: string; readonly adapter: string };
+  /** Makes the task's kernels ready; best asked for before the weights come. */
+  prepare(): Preparation;
   addWeights(chunk: Uint8Array): void;
   finishWeights(): void;
   setFrozenHead(flat: Float32Array): void;

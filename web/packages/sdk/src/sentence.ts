@@ -7,6 +7,8 @@ export function sentence(event: ChoirEvent): string | null {
   switch (event.kind) {
     case "download":
       return `Loading the ${event.file}${percent(event.loaded, event.total)}.`;
+    case "preparing":
+      return `Preparing the engine: ${event.ready} of ${event.kernels} kernels are ready.`;
     case "training":
       return event.from === 0
         ? `Training from version ${event.version}.`

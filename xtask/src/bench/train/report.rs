@@ -60,9 +60,15 @@ fn add_webgpu(result: &mut Value, session: &Session, row: &Row) -> Result<(), St
     result["ms_per_step"] = times.json();
     result["wall_ms_per_step"] = row.timed(Clock::Wall)?.json();
     result["first_step_ms"] = json!(measured.walls.first());
+    let steady = row.timed(Clock::Wall)?.median;
+    let waited = measured.walls.first().map(|first| first - steady);
+    result["first_step_over_steady_ms"] = json!(waited);
     if let Some(own) = measured.own {
         result["dispatches_per_step"] = json!(own.dispatches);
         result["submits_per_step"] = json!(own.submits);
+        result["readbacks_per_step"] = json!(own.readbacks);
+        result["kernels"] = json!(own.kernels);
+        result["kernels_ready_ms"] = json!(own.prepared_ms);
         result["peak_gpu_bytes"] = json!(own.peak_bytes);
     }
     let last = session.limits.last();

@@ -107,7 +107,12 @@ pub(super) struct GpuCounts {
 pub(super) struct OwnCounts {
     pub(super) dispatches: u32,
     pub(super) submits: u32,
+    pub(super) readbacks: u32,
     pub(super) peak_bytes: u64,
+    /// Kernels that were made before the first step.
+    pub(super) kernels: u32,
+    /// From asking for the device to the last of them.
+    pub(super) prepared_ms: f64,
 }
 
 impl Measured {
@@ -233,6 +238,9 @@ impl Row {
         if let Some(own) = measured.own.filter(|_| gpu.is_some()) {
             row["own_counts_of_last_step"] = json!({
                 "dispatches": own.dispatches,
+                "readbacks": own.readbacks,
+                "kernels": own.kernels,
+                "prepared_ms": own.prepared_ms,
                 "submits": own.submits,
                 "peak_bytes": own.peak_bytes,
             });

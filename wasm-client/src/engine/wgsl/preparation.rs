@@ -1,0 +1,178 @@
+//! Pipelines made before they are needed.
+//!
+//! A rehearsal of a step says which. A browser makes them on threads of its own, asked for by
+//! `createComputePipelineAsync`; wgpu has no such call, so it is made on the device beneath. What
+//! wgpu asks for later with the same text and the same layout the browser finds made: equal
+//! pipelines of a device are one, as long as somebody holds it.
+
+use std::rc::Rc;
+
+use super::super::Preparation;
+use super::super::quantised::Integers;
+use super::WgslKernels;
+use super::commands::Commands;
+use super::device::Device;
+use super::memory::{GpuBuffer, Scales};
+use super::shader::Shader;
+
+impl WgslKernels {
+    pub(super) fn placeholder_of(
+        &self,
+        integers: Option<Integers>,
+        shape @ [rows, columns]: [usize; 2],
+    ) -> GpuBuffer {
+        let raw = &self.commands.uniforms.raw;
+        let Some(integers) = integers else {
+            return GpuBuffer {
+                rows,
+                ..GpuBuffer::placeholder(raw, rows * columns)
+            };
+        };
+        let values = GpuBuffer::placeholder(raw, rows.next_multiple_of(4) * columns.div_ceil(4));
+        GpuBuffer {
+            rows,
+            scales: Some(Rc::new(Scales {
+                integers,
+                shape,
+                values,
+            })),
+            ..GpuBuffer::placeholder(raw, 0)
+        }
+    }
+}
+
+/// Natively the thread makes them, one after the other.
+#[cfg(not(target_arch = "wasm32"))]
+mod on_device {
+    use super::{Commands, Device, Preparation, Shader};
+
+    pub(in super::super) fn begin(
+        commands: &mut Commands,
+        device: &Device,
+        shaders: Vec<(Shader, String)>,
+    ) -> Preparation {
+        for (shader, _) in &shaders {
+            commands.pipeline(device, *shader);
+        }
+        let kernels = shaders.len();
+        let preparation = Preparation::default();
+        preparation.ready.set(kernels);
+        Preparation {
+            kernels,
+            ..preparation
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod on_device {
+    use core::cell::RefCell;
+    use std::rc::Rc;
+
+    use js_sys::{Array, Function, Object, Promise, Reflect};
+    use wasm_bindgen::{JsCast, JsValue};
+    use wasm_bindgen_futures::JsFuture;
+
+    use super::super::super::EngineError;
+    use super::super::shader::Bindings;
+    use super::{Commands, Device, Preparation, Shader};
+
+    /// The browser's own pipelines, held so that it finds them again.
+    pub(in super::super) type Ready = Rc<RefCell<Vec<JsValue>>>;
+
+    pub(in super::super) fn begin(
+        commands: &mut Commands,
+        device: &Device,
+        shaders: Vec<(Shader, String)>,
+    ) -> Preparation {
+        // Another backend than the browser's has nothing to be asked beneath it.
+        let Some(raw) = device
+            .device
+            .as_webgpu()
+            .map(|raw| JsValue::from(raw.clone()))
+        else {
+            return Preparation::default();
+        };
+        let begun: Result<Vec<Promise>, JsValue> = shaders
+            .iter()
+            .map(|(shader, text)| pipeline(&raw, shader.bindings(), text))
+            .collect();
+        let preparation = Preparation::default();
+        let (kernels, ready) = (shaders.len(), preparation.ready.clone());
+        let held = commands.ready.clone();
+        let done = Box::pin(async move {
+            for promise in begun.map_err(failed)? {
+                let pipeline = JsFuture::from(promise).await.map_err(failed)?;
+                held.borrow_mut().push(pipeline);
+                ready.set(ready.get() + 1);
+            }
+            Ok(())
+        });
+        Preparation {
+            kernels,
+            ready: preparation.ready,
+            done,
+        }
+    }
+
+    fn failed(error: JsValue) -> EngineError {
+        EngineError::DeviceLost(format!("a kernel could not be made: {error:?}"))
+    }
+
+    /// Asks for a pipeline as wgpu describes it.
+    fn pipeline(device: &JsValue, bindings: Bindings, text: &str) -> Result<Promise, JsValue> {
+        let module = object(&[("code", text.into())])?;
+        let module = call(device, "createShaderModule", &module)?;
+        let layout = layout(device, bindings)?;
+        let compute = object(&[("module", module), ("entryPoint", "main".into())])?;
+        let descriptor = object(&[("layout", layout), ("compute", compute)])?;
+        call(device, "createComputePipelineAsync", &descriptor)?.dyn_into()
+    }
+
+    /// The uniform with its dynamic offset, then what is read, then what is written.
+    fn layout(device: &JsValue, bindings: Bindings) -> Result<JsValue, JsValue> {
+        let uniform = object(&[
+            ("type", "uniform".into()),
+            ("hasDynamicOffset", true.into()),
+        ])?;
+        let entries = Array::of1(&entry(0, uniform)?);
+        for at in 0..bindings.read + bindings.written {
+            let kind = if at < bindings.read {
+                "read-only-storage"
+            } else {
+                "storage"
+            };
+            entries.push(&entry(at + 1, object(&[("type", kind.into())])?)?);
+        }
+        let group = object(&[("entries", entries.into())])?;
+        let group = call(device, "createBindGroupLayout", &group)?;
+        let groups = object(&[("bindGroupLayouts", Array::of1(&group).into())])?;
+        call(device, "createPipelineLayout", &groups)
+    }
+
+    fn entry(binding: u32, buffer: JsValue) -> Result<JsValue, JsValue> {
+        // GPUShaderStage.COMPUTE.
+        object(&[
+            ("binding", binding.into()),
+            ("visibility", 4.into()),
+            ("buffer", buffer),
+        ])
+    }
+
+    fn object(fields: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
+        let made = Object::new();
+        for (name, value) in fields {
+            Reflect::set(&made, &(*name).into(), value)?;
+        }
+        Ok(made.into())
+    }
+
+    fn call(device: &JsValue, method: &str, descriptor: &JsValue) -> Result<JsValue, JsValue> {
+        let method: Function = Reflect::get(device, &method.into())?.dyn_into()?;
+        method.call1(device, descriptor)
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+pub(super) use on_device::Ready;
+pub(super) use on_device::begin;
