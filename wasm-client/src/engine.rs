@@ -7,12 +7,10 @@
 //! sequence without padding, so padded positions are never computed. `Batch::starts` says where
 //! each sequence begins.
 
-use core::cell::Cell;
-use core::future::Future;
 use core::ops::Range;
-use core::pin::Pin;
-use std::rc::Rc;
 
+pub use optimizer::{AdamW, OptimizerState};
+pub use preparation::Preparation;
 use quantised::{QuantisedMatrix, WeightPrecision};
 
 #[cfg(feature = "burn")]
@@ -22,6 +20,8 @@ pub mod checks;
 pub mod cpu;
 pub mod decoder;
 pub mod kernels;
+mod optimizer;
+mod preparation;
 pub mod quantised;
 pub mod record;
 #[cfg(feature = "wgsl")]
@@ -150,65 +150,6 @@ pub enum Activation {
     Gelu,
     /// `x·sigmoid(x)`.
     Silu,
-}
-
-/// AdamW as in Loshchilov and Hutter 2019, algorithm 2 (decoupled decay, bias-corrected).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
-    /// Step size.
-    pub learning_rate: f32,
-    /// Decay of the first moment.
-    pub beta1: f32,
-    /// Decay of the second moment.
-    pub beta2: f32,
-    /// Added to the root of the second moment.
-    pub eps: f32,
-    /// Decoupled weight decay.
-    pub weight_decay: f32,
-}
-
-/// What AdamW remembers from step to step, beside the adapter itself.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OptimizerState {
-    /// First moments, in the adapter's flat order.
-    pub first: Vec<f32>,
-    /// Second moments, likewise.
-    pub second: Vec<f32>,
-    /// Steps taken.
-    pub steps: u32,
-}
-
-impl OptimizerState {
-    /// Before the first step, of so many values.
-    #[must_use]
-    pub fn new(len: usize) -> Self {
-        Self {
-            first: vec![0.0; len],
-            second: vec![0.0; len],
-            steps: 0,
-        }
-    }
-}
-
-/// Kernels that are being made ready.
-pub struct Preparation {
-    /// How many there are.
-    pub kernels: usize,
-    /// How many are ready by now.
-    pub ready: Rc<Cell<usize>>,
-    /// Ends when all are. The engine can be used meanwhile; what it needs first it waits for.
-    pub done: Pin<Box<dyn Future<Output = Result<(), EngineError>>>>,
-}
-
-impl Default for Preparation {
-    /// Nothing to make ready.
-    fn default() -> Self {
-        Self {
-            kernels: 0,
-            ready: Rc::default(),
-            done: Box::pin(core::future::ready(Ok(()))),
-        }
-    }
 }
 
 /// What an engine runs on.

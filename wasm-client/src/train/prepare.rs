@@ -50,7 +50,7 @@ impl<E: Engine> Trainer<E> {
         engine.load_adapter(&vec![0.0; self.layout.len()])?;
         self.has_adapter = false;
         let virtual_tokens = model.adapter().num_virtual_tokens();
-        engine.begin(&one_token(virtual_tokens as u32), is_trained)?;
+        engine.begin(&one_token(virtual_tokens), is_trained)?;
         let logits = model.logits(engine)?;
         if !is_trained {
             return Ok(());

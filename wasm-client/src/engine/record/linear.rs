@@ -132,10 +132,11 @@ impl<K: DecoderKernels> Recorded<K> {
         gradients: &Gradients<K>,
     ) -> Result<Option<ValueOf<K>>, EngineError> {
         let mut wanted = Vec::new();
-        for other in entry.group..node {
+        let before = gradients.iter().enumerate().take(node).skip(entry.group);
+        for (other, d_y) in before {
             let layer = self.tape.linear_mut(other).map(|found| &found.layer);
             let lora = layer.and_then(|layer| layer.lora.clone());
-            if let (Some(lora), Some(d_y)) = (lora, gradients[other].clone()) {
+            if let (Some(lora), Some(d_y)) = (lora, d_y.clone()) {
                 wanted.push(self.wanted(other, lora, d_y)?);
             }
         }
