@@ -1,12 +1,12 @@
 //! A small random decoder: loss and every trained tensor's gradient, each engine against burn's
 //! autodiff.
 
+use choir_wasm_client::engine::Batch;
 use choir_wasm_client::engine::burn::BurnEngine;
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::decoder::{DecoderEngine, NOT_SCORED};
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
-use choir_wasm_client::engine::{Batch, Engine};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
     DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,

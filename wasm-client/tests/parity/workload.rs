@@ -30,7 +30,7 @@ fn losses_are_those_of_jax<E: Engine>(mut engine: E) {
     let mut worst = 0.0_f32;
     for (step, expected) in bench::REFERENCE_LOSSES.into_iter().enumerate() {
         let batch = bench::batch(step % bench::BATCHES);
-        let loss = step(&mut engine, &model, &batch).expect("step");
+        let loss = train_step(&mut engine, &model, &batch).expect("step");
         worst = worst.max((loss - expected).abs());
         assert!(worst <= TOLERANCE, "step {step}: {loss} against {expected}");
     }
@@ -40,7 +40,7 @@ fn losses_are_those_of_jax<E: Engine>(mut engine: E) {
     );
 }
 
-fn step<E: Engine>(
+fn train_step<E: Engine>(
     engine: &mut E,
     model: &Model<E::Tensor>,
     batch: &Batch,
