@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use crate::engine::quantised::WeightPrecision;
 use crate::native::base::Base;
 use centroids::StartingPoint;
 use client::ClientTrainer;
@@ -96,9 +97,10 @@ pub fn run(
     let accuracy = 100.0 * centroid_quality.accuracy;
     on_event(Event::Note(format!("class centroids: {accuracy:.1} %")));
     drop(start);
-    let others = config.strategies.iter().map(|strategy| strategy.precision);
+    let all = config.strategies.iter().map(|strategy| strategy.precision);
+    let others = all.filter(|precision| *precision != WeightPrecision::F32);
     for precision in others.collect::<BTreeSet<_>>() {
-        // So that the workers find them.
+        // So that the workers find the centroids.
         let base = Base::load_in(&options.model, &shape, precision)?;
         StartingPoint::new(base, config, &data, &folder, on_event)?;
     }

@@ -153,10 +153,11 @@ impl Work<'_> {
                     .pop_front();
                 let Some(job) = next else { return Ok(()) };
                 let precision = self.precision(job);
-                let start = match start.take() {
-                    Some(loaded) if loaded.base.precision() == precision => start.insert(loaded),
-                    // One model at a time: the last one's memory is free before this one comes.
-                    _ => start.insert(self.load(precision, messages)?),
+                // One model at a time: the last one's memory is free before this one comes.
+                start = start.filter(|loaded| loaded.base.precision() == precision);
+                let start = match &mut start {
+                    Some(loaded) => loaded,
+                    none => none.insert(self.load(precision, messages)?),
                 };
                 let message = self.work_on(job, start, messages)?;
                 if messages.send(message).is_err() {
