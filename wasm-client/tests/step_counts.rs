@@ -14,8 +14,8 @@ use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
 use choir_wasm_client::engine::{Engine, EngineError, StepCounts};
 use choir_wasm_client::model::{Encoder, Model};
-use choir_wasm_client::train::Trainer;
 use choir_wasm_client::train::batch::Examples;
+use choir_wasm_client::train::{Trainer, step};
 use pollster::block_on;
 
 type Wgsl = Recorded<WgslKernels>;
@@ -149,11 +149,6 @@ fn send_step<E: Engine>(
     model: &Model<E::Tensor>,
     step: usize,
 ) -> Result<(), EngineError> {
-    engine.begin(&bench::batch(step % bench::BATCHES), true)?;
-    let logits = model.logits(engine)?;
-    engine.cross_entropy(&logits)?;
-    drop(logits);
-    engine.backward()?;
-    engine.optimizer_step(&bench::OPTIMIZER)?;
-    engine.end_step()
+    let batch = bench::batch(step % bench::BATCHES);
+    step::send_step(engine, model, &batch, &bench::OPTIMIZER)
 }

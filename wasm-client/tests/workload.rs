@@ -9,6 +9,7 @@ use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::{Engine, EngineError};
 use choir_wasm_client::model::{Encoder, Model};
+use choir_wasm_client::train::step::send_step;
 
 #[test]
 fn losses_of_the_first_eleven_steps_match_the_reference() {
@@ -53,13 +54,9 @@ async fn train<E: Engine>(engine: &mut E, steps: usize) -> Result<Vec<f32>, Engi
     let mut bytes = Vec::new();
     for step in 0..steps {
         let started = std::time::Instant::now();
-        engine.begin(&bench::batch(step % bench::BATCHES), true)?;
-        let logits = model.logits(engine)?;
-        engine.cross_entropy(&logits)?;
-        drop(logits);
-        engine.backward()?;
-        engine.optimizer_step(&bench::OPTIMIZER)?;
-        losses.push(engine.read_loss().await?);
+        let batch = bench::batch(step % bench::BATCHES);
+        send_step(engine, &model, &batch, &bench::OPTIMIZER)?;
+        losses.extend(engine.read_losses().await?);
         bytes.push(engine.counts().peak_bytes);
         eprintln!(
             "step {step}: {:?}, {:?}",

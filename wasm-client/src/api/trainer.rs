@@ -134,7 +134,6 @@ impl Trainer {
     }
 
     /// Makes the task's kernels ready beside everything else: call it before the weights come.
-    /// Yields how many there are, `ready()` for how many are by now, and `done`, a promise.
     pub fn prepare(&mut self) -> Result<PreparationView, ApiError> {
         let Preparation {
             kernels,

@@ -146,12 +146,7 @@ impl<E: DecoderEngine> Workload<E> {
     /// # Errors
     /// Those of the engine.
     pub fn prepare(engine: &mut E) -> Result<Preparation, EngineError> {
-        if engine.begin_rehearsal() {
-            let rehearsed = rehearse(engine);
-            engine.end_rehearsal();
-            rehearsed?;
-        }
-        Ok(engine.prepare())
+        Preparation::begin(engine, rehearse)
     }
 
     /// The engine, for its counts and its device.

@@ -37,7 +37,7 @@ pub struct BurnEngine {
     unread: Vec<Tensor<1>>,
 }
 
-/// Of one `begin` to the next.
+/// What lives from one `begin` to the next.
 struct Step {
     batch: Batch,
     padding: Padding,

@@ -7,7 +7,7 @@ use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,
     LowRankCall, LowRankWay, NormCall, NormGradient, WeightGradient,
 };
-use super::quantised::{QuantisedMatrix, WeightPrecision};
+use super::quantised::QuantisedMatrix;
 use super::{
     Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
     StepCounts, checks,
@@ -104,14 +104,6 @@ impl Kernels for CpuKernels {
 
     fn upload_quantised(&mut self, matrix: QuantisedMatrix) -> Result<CpuBuffer, EngineError> {
         Ok(CpuBuffer::quantised(matrix, &self.meter))
-    }
-
-    fn placeholder(
-        &mut self,
-        _: WeightPrecision,
-        shape: [usize; 2],
-    ) -> Result<CpuBuffer, EngineError> {
-        self.upload(&vec![0.0; shape[0] * shape[1]], shape)
     }
 
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<CpuBuffer, EngineError> {

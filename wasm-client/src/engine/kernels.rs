@@ -206,7 +206,10 @@ pub trait Kernels {
         &mut self,
         precision: WeightPrecision,
         shape: [usize; 2],
-    ) -> Result<Self::Buffer, EngineError>;
+    ) -> Result<Self::Buffer, EngineError> {
+        let _ = precision;
+        self.upload(&vec![0.0; shape[0] * shape[1]], shape)
+    }
     /// As [`super::Engine::prepare`].
     fn prepare(&mut self) -> Preparation {
         Preparation::default()

@@ -5,7 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use std::rc::Rc;
 
-use super::EngineError;
+use super::{Engine, EngineError};
 
 /// Kernels that are being made ready.
 pub struct Preparation {
@@ -25,5 +25,23 @@ impl Default for Preparation {
             ready: Rc::default(),
             done: Box::pin(core::future::ready(Ok(()))),
         }
+    }
+}
+
+impl Preparation {
+    /// Rehearses a step on an engine that has something to make ready, and begins with that.
+    ///
+    /// # Errors
+    /// Those of the rehearsal.
+    pub fn begin<E: Engine>(
+        engine: &mut E,
+        rehearse: impl FnOnce(&mut E) -> Result<(), EngineError>,
+    ) -> Result<Self, EngineError> {
+        if engine.begin_rehearsal() {
+            let rehearsed = rehearse(engine);
+            engine.end_rehearsal();
+            rehearsed?;
+        }
+        Ok(engine.prepare())
     }
 }

@@ -1,8 +1,8 @@
 //! Engine *wgsl*: the kernels as WGSL compute shaders, through `wgpu`.
 //!
 //! In a browser they run on WebGPU, natively on Vulkan. A step's calls are queued and sent off in
-//! one submit when it ends; the losses of several steps are read together; buffers, bind groups and uniforms are used again by the next
-//! step. There is no shader feature, no subgroup and no 16-bit float that a device may lack.
+//! one submit when it ends, and the losses of several steps are read together. Buffers, bind groups
+//! and uniforms are used again by the next step. There is no shader feature, no subgroup and no 16-bit float that a device may lack.
 
 use super::kernels::{
     AttentionCall, AttentionGradient, Kernels, LinearCall, LinearInputGradient, LoraGradient,

@@ -1,8 +1,12 @@
 //! Getting an engine ready for a task before its model is there: a step is rehearsed on a model of
 //! the same widths without values, so that the kernels are made while the weights arrive.
 
+use choir_shared::task::{AdapterLayout, TaskConfig};
+
+use super::step::differentiate;
 use super::{TrainError, Trainer};
 use crate::adapter::AdapterViews;
+use crate::engine::quantised::WeightPrecision;
 use crate::engine::{Batch, Engine, EngineError, Preparation};
 use crate::model::{Encoder, FrozenHead, Model};
 
@@ -16,51 +20,57 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// Those of the engine.
     pub fn prepare(&mut self) -> Result<Preparation, TrainError> {
-        if self.engine.begin_rehearsal() {
-            let rehearsed = self.rehearse();
-            self.engine.end_rehearsal();
-            rehearsed?;
-        }
-        Ok(self.engine.prepare())
-    }
-
-    fn rehearse(&mut self) -> Result<(), EngineError> {
-        let mut shape = self.task.base.shape;
-        shape.layers = shape.layers.min(BLOCKS);
-        let (engine, precision) = (&mut self.engine, self.precision);
-        let encoder = Encoder::build(shape, |tensor| {
-            let [rows, columns] = tensor.shape(&shape);
-            // Where a file may have any number of rows, there is one.
-            engine.placeholder(tensor.precision(precision), [rows.max(1), columns])
-        })?;
-        let views = AdapterViews::new(&self.layout, &self.task);
-        let has_head = views.head.is_some();
-        let is_trained = has_head || views.prompt.is_some() || !views.lora.is_empty();
-        let (dim, labels) = (shape.dim as usize, self.task.labels.len());
-        let head = if has_head {
-            None
-        } else {
-            Some(FrozenHead {
-                weight: engine.placeholder(super::WeightPrecision::F32, [dim, labels])?,
-                bias: engine.placeholder(super::WeightPrecision::F32, [1, labels])?,
-                labels,
-            })
-        };
-        let model = Model::new(encoder, views, head);
-        engine.load_adapter(&vec![0.0; self.layout.len()])?;
-        self.has_adapter = false;
-        let virtual_tokens = model.adapter().num_virtual_tokens();
-        engine.begin(&one_token(virtual_tokens), is_trained)?;
-        let logits = model.logits(engine)?;
-        if !is_trained {
-            return Ok(());
-        }
-        engine.cross_entropy(&logits)?;
-        drop(logits);
-        engine.backward()?;
         let optimizer = self.optimizer();
-        self.engine.optimizer_step(&optimizer)
+        let Self {
+            engine,
+            task,
+            layout,
+            precision,
+            has_adapter,
+            ..
+        } = self;
+        let rehearse = |engine: &mut E| {
+            // This takes the adapter's place.
+            *has_adapter = false;
+            engine.load_adapter(&vec![0.0; layout.len()])?;
+            let (model, is_trained) = outline(engine, task, layout, *precision)?;
+            let batch = one_token(model.adapter().num_virtual_tokens());
+            if is_trained {
+                differentiate(engine, &model, &batch)?;
+                engine.optimizer_step(&optimizer)
+            } else {
+                engine.begin(&batch, false)?;
+                model.logits(engine).map(drop)
+            }
+        };
+        Ok(Preparation::begin(engine, rehearse)?)
     }
+}
+
+/// The task's model in two blocks without values, and whether anything of it is trained.
+fn outline<E: Engine>(
+    engine: &mut E,
+    task: &TaskConfig,
+    layout: &AdapterLayout,
+    precision: WeightPrecision,
+) -> Result<(Model<E::Tensor>, bool), EngineError> {
+    let mut shape = task.base.shape;
+    shape.layers = shape.layers.min(BLOCKS);
+    let encoder = Encoder::build(shape, |tensor| {
+        let [rows, columns] = tensor.shape(&shape);
+        // Where a file may have any number of rows, there is one.
+        engine.placeholder(tensor.precision(precision), [rows.max(1), columns])
+    })?;
+    let views = AdapterViews::new(layout, task);
+    let is_trained = views.head.is_some() || views.prompt.is_some() || !views.lora.is_empty();
+    let (dim, labels) = (shape.dim as usize, task.labels.len());
+    // Of no consequence where the adapter has a head.
+    let head = FrozenHead {
+        weight: engine.placeholder(WeightPrecision::F32, [dim, labels])?,
+        bias: engine.placeholder(WeightPrecision::F32, [1, labels])?,
+        labels,
+    };
+    Ok((Model::new(encoder, views, Some(head)), is_trained))
 }
 
 /// The kernels do not depend on how much there is.

@@ -2,7 +2,7 @@
 
 use super::batch::Examples;
 use super::{Stage, TrainError, Trainer};
-use crate::engine::{Batch, Engine, EngineError};
+use crate::engine::{AdamW, Batch, Engine, EngineError};
 use crate::model::Model;
 
 /// What a step reports.
@@ -39,10 +39,11 @@ impl<E: Engine> Trainer<E> {
     /// As [`Self::step`]; names the first step whose loss is no finite number.
     pub async fn steps(&mut self, count: u32) -> Result<Vec<StepReport>, TrainError> {
         let first = self.steps;
-        for _ in 0..count {
-            self.send_step()?;
-        }
-        let losses = self.engine.read_losses().await?;
+        let sent = (0..count).try_for_each(|_| self.send_next());
+        // Read even where a later step could not be sent: no loss is left over for another call.
+        let losses = self.engine.read_losses().await;
+        sent?;
+        let losses = losses?;
         let mut reports = Vec::with_capacity(losses.len());
         for (step, loss) in (first..).zip(losses) {
             if !loss.is_finite() {
@@ -54,8 +55,8 @@ impl<E: Engine> Trainer<E> {
         Ok(reports)
     }
 
-    /// Queues a step and sends it off.
-    fn send_step(&mut self) -> Result<(), TrainError> {
+    /// Sends off a step on the next batch.
+    fn send_next(&mut self) -> Result<(), TrainError> {
         if self.examples.is_empty() {
             return Err(TrainError::TooEarly("set the examples"));
         }
@@ -72,9 +73,7 @@ impl<E: Engine> Trainer<E> {
         let batch = self
             .examples
             .batch(&indices, model.adapter().num_virtual_tokens());
-        differentiate(&mut self.engine, model, &batch)?;
-        self.engine.optimizer_step(&optimizer)?;
-        self.engine.end_step()?;
+        send_step(&mut self.engine, model, &batch, &optimizer)?;
         self.steps += 1;
         Ok(())
     }
@@ -105,8 +104,23 @@ impl<E: Engine> Trainer<E> {
     }
 }
 
+/// Forward, backward, update: queued and sent off, its loss to be read later.
+///
+/// # Errors
+/// Those of the engine.
+pub fn send_step<E: Engine>(
+    engine: &mut E,
+    model: &Model<E::Tensor>,
+    batch: &Batch,
+    optimizer: &AdamW,
+) -> Result<(), EngineError> {
+    differentiate(engine, model, batch)?;
+    engine.optimizer_step(optimizer)?;
+    engine.end_step()
+}
+
 /// Forward and backward: loss and gradient are in the engine then.
-fn differentiate<E: Engine>(
+pub(super) fn differentiate<E: Engine>(
     engine: &mut E,
     model: &Model<E::Tensor>,
     batch: &Batch,

@@ -3,13 +3,14 @@
 use choir_shared::task::AdapterLayout;
 use choir_wasm_client::adapter::AdapterViews;
 use choir_wasm_client::bench::{self, decoder};
+use choir_wasm_client::engine::Engine;
 use choir_wasm_client::engine::burn::BurnEngine;
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::decoder::DecoderEngine;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
-use choir_wasm_client::engine::{Batch, Engine, EngineError};
 use choir_wasm_client::model::{Encoder, Model};
+use choir_wasm_client::train::step::send_step;
 use pollster::block_on;
 
 const TOLERANCE: f32 = 1e-3;
@@ -30,7 +31,8 @@ fn losses_are_those_of_jax<E: Engine>(mut engine: E) {
     let mut worst = 0.0_f32;
     for (step, expected) in bench::REFERENCE_LOSSES.into_iter().enumerate() {
         let batch = bench::batch(step % bench::BATCHES);
-        let loss = train_step(&mut engine, &model, &batch).expect("step");
+        send_step(&mut engine, &model, &batch, &bench::OPTIMIZER).expect("step");
+        let loss = block_on(engine.read_losses()).expect("loss")[0];
         worst = worst.max((loss - expected).abs());
         assert!(worst <= TOLERANCE, "step {step}: {loss} against {expected}");
     }
@@ -38,20 +40,6 @@ fn losses_are_those_of_jax<E: Engine>(mut engine: E) {
         "{}: losses off by at most {worst:.1e}",
         engine.device().adapter
     );
-}
-
-fn train_step<E: Engine>(
-    engine: &mut E,
-    model: &Model<E::Tensor>,
-    batch: &Batch,
-) -> Result<f32, EngineError> {
-    engine.begin(batch, true)?;
-    let logits = model.logits(engine)?;
-    engine.cross_entropy(&logits)?;
-    drop(logits);
-    engine.backward()?;
-    engine.optimizer_step(&bench::OPTIMIZER)?;
-    block_on(engine.read_loss())
 }
 
 fn losses_of_the_decoder_are_those_of_jax<E: DecoderEngine>(engine: E) {

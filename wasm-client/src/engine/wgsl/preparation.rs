@@ -93,16 +93,17 @@ mod on_device {
         else {
             return Preparation::default();
         };
-        let begun: Result<Vec<Promise>, JsValue> = shaders
+        // Waited for from the start, so that none fails unheard.
+        let begun: Result<Vec<JsFuture>, JsValue> = shaders
             .iter()
-            .map(|(shader, text)| pipeline(&raw, shader.bindings(), text))
+            .map(|(shader, text)| pipeline(&raw, shader.bindings(), text).map(JsFuture::from))
             .collect();
         let preparation = Preparation::default();
         let (kernels, ready) = (shaders.len(), preparation.ready.clone());
         let held = commands.ready.clone();
         let done = Box::pin(async move {
-            for promise in begun.map_err(failed)? {
-                let pipeline = JsFuture::from(promise).await.map_err(failed)?;
+            for pipeline in begun.map_err(failed)? {
+                let pipeline = pipeline.await.map_err(failed)?;
                 held.borrow_mut().push(pipeline);
                 ready.set(ready.get() + 1);
             }
