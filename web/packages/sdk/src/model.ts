@@ -59,7 +59,6 @@ async function loadWeights(
   status: TaskStatus,
   emit: Emit,
 ): Promise<void> {
-  const progress = progressOf("model", emit);
   // Before the first byte: the browser makes the kernels while the weights arrive.
   const preparation = trainer.prepare();
   // Heard at once; thrown where it is waited for.
@@ -67,6 +66,16 @@ async function loadWeights(
     () => null,
     (thrown: unknown) => asChoirError(thrown),
   );
+  try {
+    await streamWeights(trainer, objects, status, emit);
+    await readiness(preparation, failure, emit);
+  } finally {
+    preparation.free();
+  }
+}
+
+async function streamWeights(trainer: EngineTrainer, objects: ObjectStore, status: TaskStatus, emit: Emit): Promise<void> {
+  const progress = progressOf("model", emit);
   await objects.stream(
     status.weights,
     (chunk) => trainer.addWeights(chunk),
@@ -75,11 +84,6 @@ async function loadWeights(
   trainer.finishWeights();
   if (status.frozenHead !== null) {
     trainer.setFrozenHead(asFloats(await objects.read(status.frozenHead, progressOf("head", emit))));
-  }
-  try {
-    await readiness(preparation, failure, emit);
-  } finally {
-    preparation.free();
   }
 }
 
