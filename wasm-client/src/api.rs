@@ -8,6 +8,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod clock;
+#[cfg(feature = "burn-wgpu")]
+mod constructors;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod device;
 #[cfg(feature = "protocol")]
@@ -60,4 +62,6 @@ pub use workload::DecoderWorkload;
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
+    #[cfg(feature = "burn-wgpu")]
+    constructors::run();
 }
