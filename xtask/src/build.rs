@@ -20,6 +20,8 @@ pub(crate) struct Module {
     pub(crate) name: &'static str,
     /// The crate's features.
     features: &'static str,
+    /// cargo's profile.
+    profile: &'static str,
     /// What wasm-opt is told.
     optimise: &'static str,
 }
@@ -28,31 +30,44 @@ pub(crate) struct Module {
 pub(crate) const PROTOCOL: Module = Module {
     name: "protocol",
     features: "protocol",
+    profile: "release",
     optimise: "-Oz",
 };
 /// The same for tests that compare the sum with the plain one.
 pub(crate) const PROTOCOL_OBSERVE: Module = Module {
     name: "protocol-observe",
     features: "protocol,observe",
+    profile: "release",
     optimise: "-Oz",
 };
 /// Either side of a round played again, for a bench and for tests of masks.
 pub(crate) const REHEARSAL: Module = Module {
     name: "rehearsal",
     features: "rehearsal",
+    profile: "release",
     optimise: "-Oz",
 };
 /// Training on WebGPU.
 pub(crate) const WGSL: Module = Module {
     name: "wgsl",
     features: "wgsl",
+    profile: "release",
     optimise: "-Oz",
 };
 /// Training on the CPU: made for speed.
 pub(crate) const CPU: Module = Module {
     name: "cpu",
     features: "cpu",
+    profile: "release",
     optimise: "-O3",
+};
+
+/// Training by burn on burn-wgpu: made to be compared with, not to be served.
+pub(crate) const BURN: Module = Module {
+    name: "burn",
+    features: "burn-wgpu",
+    profile: "burn",
+    optimise: "-O1",
 };
 
 /// Builds everything that is served.
@@ -79,4 +94,12 @@ pub(crate) fn run(paths: &Paths, observe: bool) -> Outcome<()> {
 pub(crate) fn rehearsal(paths: &Paths) -> Outcome<std::path::PathBuf> {
     wasm::build(paths, REHEARSAL)?;
     Ok(paths.wasm(REHEARSAL.name))
+}
+
+/// Builds the module of engine burn, which takes many minutes the first time.
+///
+/// # Errors
+/// The first program that failed.
+pub(crate) fn burn(paths: &Paths) -> Outcome<()> {
+    wasm::build(paths, BURN)
 }

@@ -6,6 +6,7 @@ mod headless;
 mod interactive;
 mod mixed;
 mod native_cohort;
+mod one_tab;
 pub(crate) mod options;
 mod plain;
 mod report;
@@ -35,7 +36,9 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
         setup::run(paths)?;
         build::run(paths, options.observe)?;
     }
-    if options.native > 0 {
+    if options.is_one_tab() {
+        one_tab::run(paths, options)
+    } else if options.native > 0 {
         mixed::run(paths, options)
     } else if options.headless {
         headless::run(paths, options).map(drop)

@@ -63,6 +63,8 @@ const HELP: &str = "cargo xtask <command>
       --record               write down every byte that leaves a tab
     --native N               N native clients beside the tabs (5), in one cohort under the production
                              policy, which two of them leave; --rounds 1 --steps 4 --engine cpu
+    --engine burn --tabs 1   one tab alone: burn on WebGPU beside our engines, on a small encoder
+                             (building burn takes many minutes the first time)
     --as-built               neither set up nor build: run what is there
     --observe                serve the test build that can show a client's plain vector
   test                       set up, check, and run every test there is

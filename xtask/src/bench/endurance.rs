@@ -131,6 +131,17 @@ pub(crate) fn short(paths: &Paths, steps: u32) -> Outcome<()> {
 
 /// Two layers, 64 wide: a step takes milliseconds, so that what it leaves behind shows soonest.
 fn small(steps: u32) -> Training {
+    let (config, sizes) = small_encoder();
+    Training {
+        name: "small",
+        config,
+        sizes: Some(sizes),
+        steps,
+    }
+}
+
+/// The task of a small encoder, and the sizes that its page makes the weights for.
+pub(crate) fn small_encoder() -> (TaskConfig, Value) {
     let shape = EncoderShape {
         dim: 64,
         layers: 2,
@@ -145,16 +156,12 @@ fn small(steps: u32) -> Training {
     config.labels.truncate(8);
     config.max_length = 32;
     config.training.batch_size = 4;
-    Training {
-        name: "small",
-        sizes: Some(json!({
-            "dim": shape.dim, "layers": shape.layers, "heads": shape.heads, "mlp": shape.intermediate,
-            "vocabulary": shape.vocabulary, "positions": shape.positions,
-            "sequence": config.max_length, "batch": config.training.batch_size, "classes": 8,
-        })),
-        config,
-        steps,
-    }
+    let sizes = json!({
+        "dim": shape.dim, "layers": shape.layers, "heads": shape.heads, "mlp": shape.intermediate,
+        "vocabulary": shape.vocabulary, "positions": shape.positions,
+        "sequence": config.max_length, "batch": config.training.batch_size, "classes": 8,
+    });
+    (config, sizes)
 }
 
 struct Training {

@@ -19,9 +19,10 @@ pub(super) fn compile(
     step: &Step,
     paths: &Paths,
     package: &str,
+    profile: &str,
     features: Option<&str>,
 ) -> Outcome<PathBuf> {
-    let folder = paths.target.join("wasm32-unknown-unknown/release");
+    let folder = paths.target.join("wasm32-unknown-unknown").join(profile);
     let file = format!("{}.wasm", package.replace('-', "_"));
     for stale in [folder.join(&file), folder.join("deps").join(&file)] {
         if stale.exists() {
@@ -32,7 +33,8 @@ pub(super) fn compile(
     cargo.args([
         "build",
         "--lib",
-        "--release",
+        "--profile",
+        profile,
         "--target",
         "wasm32-unknown-unknown",
     ]);

@@ -35,6 +35,7 @@ pub(super) fn build(paths: &Paths, module: Module) -> Outcome<()> {
     let stamp = Stamp::new(paths, &format!("wasm-{}", module.name))
         .word(RECIPE)
         .word(module.features)
+        .word(module.profile)
         .word(module.optimise)
         .input(&paths.root.join("Cargo.toml"))?
         .input(&paths.root.join("Cargo.lock"))?
@@ -47,7 +48,7 @@ pub(super) fn build(paths: &Paths, module: Module) -> Outcome<()> {
         step.done("up to date");
         return Ok(());
     }
-    let compiled = bindgen::compile(&step, paths, PACKAGE, Some(module.features))?;
+    let compiled = bindgen::compile(&step, paths, PACKAGE, module.profile, Some(module.features))?;
     // Made beside its place and moved there when it is whole.
     let fresh = folder.with_extension("new");
     if fresh.exists() {

@@ -31,7 +31,7 @@ pub(super) fn build(paths: &Paths) -> Outcome<()> {
         step.done("up to date");
         return Ok(());
     }
-    let compiled = bindgen::compile(&step, paths, PACKAGE, None)?;
+    let compiled = bindgen::compile(&step, paths, PACKAGE, "release", None)?;
     if folder.exists() {
         fs::remove_dir_all(&folder).at(&folder)?;
     }

@@ -258,6 +258,8 @@ impl Options {
     fn check(&self) -> Outcome<()> {
         let complaint = if self.native > 0 {
             return self.check_mixed();
+        } else if self.is_one_tab() {
+            return Ok(());
         } else if !(3..=49).contains(&self.tabs) {
             "--tabs goes from 3 to 49: a secure sum of fewer hides nothing"
         } else if self.rounds == 0 {
@@ -274,6 +276,11 @@ impl Options {
 }
 
 impl Options {
+    /// One tab on engine burn trains by itself: there is nobody to add it to.
+    pub(crate) fn is_one_tab(&self) -> bool {
+        self.native == 0 && self.tabs == 1 && self.engine == "burn"
+    }
+
     /// Tabs and native clients together.
     pub(crate) const fn clients(&self) -> usize {
         self.tabs + self.native
