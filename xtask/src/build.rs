@@ -96,10 +96,12 @@ pub(crate) fn rehearsal(paths: &Paths) -> Outcome<std::path::PathBuf> {
     Ok(paths.wasm(REHEARSAL.name))
 }
 
-/// Builds the module of engine burn, which takes many minutes the first time.
+/// Builds the modules of all engines; burn's takes many minutes the first time.
 ///
 /// # Errors
 /// The first program that failed.
-pub(crate) fn burn(paths: &Paths) -> Outcome<()> {
-    wasm::build(paths, BURN)
+pub(crate) fn engines(paths: &Paths) -> Outcome<()> {
+    [WGSL, CPU, BURN]
+        .into_iter()
+        .try_for_each(|module| wasm::build(paths, module))
 }

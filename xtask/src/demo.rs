@@ -34,11 +34,14 @@ pub(crate) use witnessed::Witnessed;
 pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     if !options.as_built {
         setup::run(paths)?;
-        build::run(paths, options.observe)?;
     }
     if options.is_one_tab() {
-        one_tab::run(paths, options)
-    } else if options.native > 0 {
+        return one_tab::run(paths, options);
+    }
+    if !options.as_built {
+        build::run(paths, options.observe)?;
+    }
+    if options.native > 0 {
         mixed::run(paths, options)
     } else if options.headless {
         headless::run(paths, options).map(drop)

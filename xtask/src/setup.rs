@@ -11,7 +11,7 @@ mod npm;
 mod vulkan;
 mod wasm_target;
 
-pub(crate) use chromium::find as find_chromium;
+pub(crate) use chromium::{find as find_chromium, script as browser_script};
 pub(crate) use cxx::ensure as ensure_cxx;
 pub(crate) use model::{ModelFiles, ensure as ensure_model, files as model_files};
 pub(crate) use npm::ensure_package as ensure_npm_package;

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Between two samples of what a training holds, there are this many to a training.
 const SAMPLES: u32 = 20;
@@ -186,14 +185,8 @@ impl Training {
         });
         let file = paths.out.join("bench-endurance.plan.json");
         fs::write(&file, plan.to_string()).at(&file)?;
-        let mut script = Command::new("node");
-        script
-            .current_dir(paths.root.join("e2e"))
-            .arg("bench/endurance.mjs")
-            .arg(&file);
-        if let Some(chrome) = setup::find_chromium(paths) {
-            script.env("CHROME", chrome);
-        }
+        let mut script = setup::browser_script(paths, "bench/endurance.mjs");
+        script.arg(&file);
         let printed = program::run(&step, &mut script)?;
         let line = printed.lines().last().unwrap_or_default();
         let found: Found =

@@ -11,7 +11,6 @@ use choir_shared::wire;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
-use std::process::Command;
 
 /// Modules of the engines; the first is compared with the others.
 const ENGINES: [&str; 3] = ["burn", "wgsl", "cpu"];
@@ -54,18 +53,12 @@ struct Measured {
 /// `Check` where an engine fails or its losses differ from burn's.
 pub(super) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     if !options.as_built {
-        build::burn(paths)?;
+        build::engines(paths)?;
     }
     let file = paths.out.join("demo-one-tab.plan.json");
     fs::write(&file, plan(paths).to_string()).at(&file)?;
-    let mut script = Command::new("node");
-    script
-        .current_dir(paths.root.join("e2e"))
-        .arg("bench/train.mjs")
-        .arg(&file);
-    if let Some(chrome) = setup::find_chromium(paths) {
-        script.env("CHROME", chrome);
-    }
+    let mut script = setup::browser_script(paths, "bench/train.mjs");
+    script.arg(&file);
     let step = Step::start(format!("{STEPS} steps in a tab, on {}", ENGINES.join(", ")));
     let mut rows = Vec::new();
     program::watch(&mut script, |line| match serde_json::from_str(line) {

@@ -17,6 +17,16 @@ const NAMES: [&str; 5] = [
     "chrome",
 ];
 
+/// A program of `e2e/` on Node, told which browser there is.
+pub(crate) fn script(paths: &Paths, name: &str) -> Command {
+    let mut node = Command::new("node");
+    node.current_dir(paths.root.join("e2e")).arg(name);
+    if let Some(chrome) = find(paths) {
+        node.env("CHROME", chrome);
+    }
+    node
+}
+
 /// Finds a browser, or installs Debian's where that is possible.
 ///
 /// # Errors

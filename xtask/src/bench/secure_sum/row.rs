@@ -172,13 +172,9 @@ impl Engines<'_> {
     }
 
     fn client(&self, size: Size, folder: &Path, repetitions: &str, engine: &str) -> Outcome<Value> {
-        let mut node = Command::new("node");
-        node.current_dir(self.paths.root.join("e2e"));
-        node.arg("bench/rehearsal.mjs").arg(&self.wasm);
-        node.arg(folder.join("client")).args([repetitions, engine]);
-        if let Some(chrome) = setup::find_chromium(self.paths) {
-            node.env("CHROME", chrome);
-        }
+        let mut node = setup::browser_script(self.paths, "bench/rehearsal.mjs");
+        node.arg(&self.wasm).arg(folder.join("client"));
+        node.args([repetitions, engine]);
         last_line(&format!("client in {engine}, {}", size.title()), &mut node)
     }
 

@@ -13,7 +13,6 @@ use crate::{program, setup};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
 
 /// What the programme says, a line each.
 #[derive(Deserialize)]
@@ -118,14 +117,8 @@ pub(super) fn run(paths: &Paths, plan: &Plan) -> Outcome<Session> {
             Step::start(job.spec.id()).skipped(reason);
         }
     }
-    let mut script = Command::new("node");
-    script
-        .current_dir(paths.root.join("e2e"))
-        .arg("bench/train.mjs")
-        .arg(&file);
-    if let Some(chrome) = setup::find_chromium(paths) {
-        script.env("CHROME", chrome);
-    }
+    let mut script = setup::browser_script(paths, "bench/train.mjs");
+    script.arg(&file);
     program::watch(&mut script, |line| listener.hear(line))?;
     if let Some(failure) = listener.failure {
         return Err(failure);
