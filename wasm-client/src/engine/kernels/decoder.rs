@@ -112,6 +112,7 @@ pub struct LanguageLossCall<'a, B> {
     pub vocabulary: usize,
 }
 
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
 impl<B> LanguageLossCall<'_, B> {
     /// What each scored row counts in the mean.
     pub(crate) fn share(&self) -> f32 {
@@ -129,6 +130,7 @@ impl<B> LanguageLossCall<'_, B> {
 }
 
 /// Logits of one chunk at most, where a chunk has more rows than it must: 8 MiB.
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
 const CHUNK_VALUES: usize = 1 << 21;
 
 /// True if a row with this label is scored.
