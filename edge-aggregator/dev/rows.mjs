@@ -4,15 +4,17 @@
 //
 // The files are copied first, so a server may go on meanwhile. Rows are what SQL shows: pages that
 // SQLite has freed and not yet used again, and its log, may hold older bytes.
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Miniflare } from "miniflare";
 import { COMPATIBILITY_DATE } from "./miniflare.mjs";
 
 const CLASSES = ["TaskObject", "RoundObject", "ReportObject", "HelperObject"];
+const COPY_ATTEMPTS = 40;
 
 // Objects of the same names, which only show what they find.
 const READER = `
@@ -49,7 +51,7 @@ export async function storedRows(persist) {
   const stored = join(persist, "objects");
   if (!existsSync(stored)) throw new Error(`${persist} is no folder of a development server`);
   const copy = mkdtempSync(join(tmpdir(), "choir-rows-"));
-  cpSync(stored, copy, { recursive: true });
+  for (const name of CLASSES) await copyObjects(join(stored, `-${name}`), join(copy, `-${name}`));
   const miniflare = new Miniflare({
     modules: true,
     script: READER,
@@ -73,6 +75,35 @@ export async function storedRows(persist) {
     await miniflare.dispose();
     rmSync(copy, { recursive: true, force: true });
   }
+}
+
+async function copyObjects(from, to) {
+  mkdirSync(to);
+  for (const id of objectsOf(from)) await copyObject(from, to, id);
+}
+
+const stateOf = (path) => {
+  const { ino, size, mtimeMs } = lstatSync(path);
+  return [path, ino, size, mtimeMs];
+};
+
+// A server that lets go of an object folds its log into its database and removes the log: what is
+// copied meanwhile is neither, so an object is copied again until its files stayed as they were.
+async function copyObject(from, to, id) {
+  const files = (folder) => readdirSync(folder).filter((file) => file.startsWith(`${id}.`));
+  for (let attempt = 0; attempt < COPY_ATTEMPTS; attempt++) {
+    for (const file of files(to)) rmSync(join(to, file));
+    try {
+      const state = () => JSON.stringify(files(from).map((file) => stateOf(join(from, file))));
+      const before = state();
+      for (const file of files(from)) copyFileSync(join(from, file), join(to, file));
+      if (state() === before) return;
+    } catch (error) {
+      if (error.code !== "ENOENT") throw error;
+    }
+    await setTimeout(50);
+  }
+  throw new Error(`object ${id} in ${from} changed through ${COPY_ATTEMPTS} copies: stop the server, or try again`);
 }
 
 // One file for each object, named by its identifier.
