@@ -19,6 +19,7 @@ pub mod checks;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 pub mod decoder;
+pub mod generation;
 pub mod kernels;
 mod optimizer;
 mod preparation;
@@ -41,6 +42,8 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Rows of the soft prompt before each sequence's tokens; 0 where there is none.
     pub num_virtual_tokens: u32,
+    /// Position of each sequence's first row: how many rows went before it, in earlier batches.
+    pub past: u32,
 }
 
 impl Batch {
@@ -101,6 +104,18 @@ pub struct LinearLayer<T> {
     pub shape: [usize; 2],
 }
 
+impl<T> LinearLayer<T> {
+    /// A frozen matrix `[in, out]` and nothing more.
+    pub fn frozen(weight: T, shape: [usize; 2]) -> Self {
+        Self {
+            weight: Weight::Frozen(weight),
+            bias: None,
+            lora: None,
+            shape,
+        }
+    }
+}
+
 /// The trained factors of a LoRA layer (Hu et al. 2021, section 4.1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraFactors {
@@ -130,8 +145,8 @@ pub struct EmbeddingTables<T> {
     pub word: T,
     /// `[positions, dim]`.
     pub position: T,
-    /// `[types, dim]`; row 0 is used.
-    pub token_type: T,
+    /// `[types, dim]`; row 0 is used. Not every model has types.
+    pub token_type: Option<T>,
 }
 
 /// Which keys a query may see.
@@ -148,6 +163,8 @@ pub enum AttentionMask {
 pub enum Activation {
     /// `0.5·x·(1 + erf(x / √2))`, exact.
     Gelu,
+    /// `0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`, GPT-2's.
+    GeluTanh,
     /// `x·sigmoid(x)`.
     Silu,
 }

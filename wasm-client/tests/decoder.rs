@@ -10,7 +10,7 @@ use choir_wasm_client::engine::record::{Recorded, Value};
 use choir_wasm_client::engine::{Batch, Engine};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
-    DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
+    Biases, BlockStyle, DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
 };
 
 type Cpu = Recorded<CpuKernels>;
@@ -27,6 +27,7 @@ const SHAPE: DecoderShape = DecoderShape {
     norm_eps: 1e-5,
     rope_base: 100.0,
     tied: false,
+    ..DecoderShape::LLAMA
 };
 
 /// Pseudo-random values in `[-1, 1)`, the same in every run.
@@ -51,7 +52,10 @@ fn decoder(engine: &mut Cpu, shape: DecoderShape, adapter: DecoderAdapter) -> De
         seed += 1;
         let is_gain = !matches!(
             tensor,
-            DecoderTensor::Word | DecoderTensor::Weight(..) | DecoderTensor::LanguageHead
+            DecoderTensor::Word
+                | DecoderTensor::Position
+                | DecoderTensor::Weight(..)
+                | DecoderTensor::LanguageHead
         );
         let scaled = values(seed, size[0] * size[1])
             .into_iter()
@@ -77,6 +81,7 @@ fn batch(virtual_tokens: usize) -> (Batch, Vec<u32>) {
         token_starts,
         labels: Vec::new(),
         num_virtual_tokens: virtual_tokens as u32,
+        past: 0,
     };
     (batch, labels)
 }
@@ -142,6 +147,34 @@ fn each_target_alone_matches_finite_differences_also_with_tied_embeddings() {
 }
 
 #[test]
+fn biases_and_norms_of_heads_match_finite_differences() {
+    let shape = DecoderShape {
+        biases: Biases::ALL,
+        head_norms: true,
+        ..SHAPE
+    };
+    gradients_match_finite_differences(shape, adapter(&DecoderTarget::ALL, 2));
+}
+
+#[test]
+fn layer_norms_and_a_table_of_positions_match_finite_differences() {
+    let shape = DecoderShape {
+        style: BlockStyle::Gpt2,
+        biases: Biases::ALL,
+        kv_heads: SHAPE.heads,
+        context: 12,
+        tied: true,
+        ..SHAPE
+    };
+    let lora = DecoderLora {
+        rank: 2,
+        alpha: 4.0,
+        targets: shape.targets().to_vec(),
+    };
+    gradients_match_finite_differences(shape, DecoderAdapter::new(&shape, &lora, 2));
+}
+
+#[test]
 fn a_prompt_alone_matches_finite_differences() {
     gradients_match_finite_differences(SHAPE, adapter(&[], 3));
 }
@@ -157,6 +190,7 @@ fn later_tokens_change_nothing_of_what_comes_before() {
             token_starts: vec![0, tokens.len() as u32],
             labels: Vec::new(),
             num_virtual_tokens: 0,
+            past: 0,
         };
         engine.begin(&batch, false).unwrap();
         let hidden = decoder.hidden(&mut engine).unwrap();

@@ -88,6 +88,7 @@ fn batch(num_virtual_tokens: u32) -> Batch {
         token_starts: vec![0, 5, 6, 8],
         labels: vec![2, 0, 1],
         num_virtual_tokens,
+        past: 0,
     }
 }
 
@@ -297,7 +298,7 @@ fn activations_used_more_than_once_match_finite_differences() {
     let tables = choir_wasm_client::engine::EmbeddingTables {
         word: frozen(&mut engine, 9, [20, 8]),
         position: frozen(&mut engine, 10, [16, 8]),
-        token_type: frozen(&mut engine, 11, [2, 8]),
+        token_type: Some(frozen(&mut engine, 11, [2, 8])),
     };
     let mut run = |flat: &[f32], training: bool| {
         engine.load_adapter(flat).unwrap();

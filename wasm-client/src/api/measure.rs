@@ -40,7 +40,7 @@ impl<T: Clone> Chain<T> {
         let tables = EmbeddingTables {
             word: frozen(1, DIM)?,
             position: frozen(ROWS, DIM)?,
-            token_type: frozen(1, DIM)?,
+            token_type: Some(frozen(1, DIM)?),
         };
         let mut layer = |shape: [usize; 2]| {
             let weight = Weight::Frozen(frozen(shape[0], shape[1])?);
@@ -66,6 +66,7 @@ impl<T: Clone> Chain<T> {
             token_starts: vec![0, ROWS as u32],
             labels: Vec::new(),
             num_virtual_tokens: 0,
+            past: 0,
         };
         engine.begin(&batch, false)?;
         let mut x = engine.embedding(&self.tables, None, DIM)?;

@@ -136,6 +136,7 @@ impl Network {
             token_starts: vec![0, rows as u32],
             labels: vec![label],
             num_virtual_tokens: 0,
+            past: 0,
         };
         let identity = self.identity(rows)?;
         let leaf = LinearLayer {
@@ -179,6 +180,7 @@ impl Network {
             token_starts: (0..=rows as u32).step_by(length).collect(),
             labels: Vec::new(),
             num_virtual_tokens: 0,
+            past: 0,
         };
         let engine = &mut self.engine;
         engine.begin(&batch, false)?;
@@ -209,6 +211,7 @@ impl Network {
             token_starts: vec![0, 1],
             labels: Vec::new(),
             num_virtual_tokens: 0,
+            past: 0,
         };
         self.engine.begin(&batch, false)?;
         let rows = self.engine.frozen(rows, [count, self.dim])?;

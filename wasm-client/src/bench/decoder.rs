@@ -9,7 +9,7 @@ use crate::engine::decoder::DecoderEngine;
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{Batch, EngineError, Preparation};
 use crate::model::decoder::{
-    Decoder, DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
+    Decoder, DecoderAdapter, DecoderLora, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor,
 };
 
 /// The decoder's sizes.
@@ -24,6 +24,7 @@ pub const SHAPE: DecoderShape = DecoderShape {
     norm_eps: 1e-5,
     rope_base: 10_000.0,
     tied: false,
+    ..DecoderShape::LLAMA
 };
 /// Sequences of a step.
 pub const BATCH: usize = 4;
@@ -60,11 +61,15 @@ pub fn frozen(tensor: DecoderTensor) -> (Vec<f32>, [usize; 2]) {
     let len = shape[0] * shape[1];
     let values = match tensor {
         DecoderTensor::Word => uniform("embed", len, 1.0),
-        DecoderTensor::AttentionNorm(layer) => gain(&format!("layers.{layer}.attn_norm"), len),
-        DecoderTensor::MlpNorm(layer) => gain(&format!("layers.{layer}.mlp_norm"), len),
+        DecoderTensor::NormGain(place) => gain(&norm_name(place), len),
         DecoderTensor::Weight(layer, target) => fan_in(&linear_name(layer, target), shape),
-        DecoderTensor::Norm => gain("norm", len),
         DecoderTensor::LanguageHead => fan_in("lm_head", shape),
+        // The workload's decoder has none of these.
+        DecoderTensor::Position
+        | DecoderTensor::NormBias(_)
+        | DecoderTensor::QueryNorm(_)
+        | DecoderTensor::KeyNorm(_)
+        | DecoderTensor::Bias(..) => Vec::new(),
     };
     (values, shape)
 }
@@ -81,8 +86,17 @@ pub fn batch(k: usize) -> (Batch, Vec<u32>) {
         token_starts: (0..=BATCH).map(|b| (b * SEQUENCE) as u32).collect(),
         labels: Vec::new(),
         num_virtual_tokens: 0,
+        past: 0,
     };
     (batch, rows().flat_map(|row| &row[1..]).copied().collect())
+}
+
+fn norm_name(place: DecoderNorm) -> String {
+    match place {
+        DecoderNorm::Attention(layer) => format!("layers.{layer}.attn_norm"),
+        DecoderNorm::Mlp(layer) => format!("layers.{layer}.mlp_norm"),
+        DecoderNorm::Last => "norm".to_owned(),
+    }
 }
 
 fn linear_name(layer: u32, target: DecoderTarget) -> String {

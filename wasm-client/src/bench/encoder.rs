@@ -79,6 +79,7 @@ pub fn batch(k: usize) -> Batch {
         token_starts,
         labels,
         num_virtual_tokens: 0,
+        past: 0,
     }
 }
 

@@ -169,7 +169,11 @@ impl Engine for BurnEngine {
             .position
             .clone()
             .select(0, indices(&positions, &self.device));
-        Ok(rows + positions + tables.token_type.clone().narrow(0, 0, 1))
+        let rows = rows + positions;
+        Ok(match &tables.token_type {
+            Some(types) => rows + types.clone().narrow(0, 0, 1),
+            None => rows,
+        })
     }
 
     fn linear(
@@ -235,6 +239,11 @@ impl Engine for BurnEngine {
             Activation::Gelu => {
                 let cdf = x.clone().mul_scalar(core::f32::consts::FRAC_1_SQRT_2).erf();
                 x.clone() * cdf.add_scalar(1.0).mul_scalar(0.5)
+            }
+            Activation::GeluTanh => {
+                let cube = x.clone() * x.clone() * x.clone();
+                let inner = (x.clone() + cube * 0.044_715) * (2.0 / core::f32::consts::PI).sqrt();
+                x.clone() * (inner.tanh() + 1.0) * 0.5
             }
             Activation::Silu => x.clone() * sigmoid(x.clone()),
         })

@@ -3,6 +3,7 @@
 //! A device adds only what is its own: whole tiles to write, columns in vectors.
 
 mod decoder;
+mod generation;
 
 pub use decoder::labels;
 

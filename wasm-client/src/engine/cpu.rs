@@ -22,14 +22,15 @@ mod attention;
 mod buffer;
 mod decoder;
 mod embedding;
+mod generation;
 mod linear;
 mod norm;
 mod panel;
 mod parallel;
 mod pointwise;
 mod product;
-mod rms_norm;
 mod rows;
+mod stream_norm;
 
 /// The kernels of this machine's processor.
 pub struct CpuKernels {
@@ -68,6 +69,7 @@ impl CpuKernels {
                 token_starts: vec![0],
                 labels: Vec::new(),
                 num_virtual_tokens: 0,
+                past: 0,
             },
             row_starts: vec![0],
             loss: 0.0,
@@ -248,6 +250,7 @@ impl Kernels for CpuKernels {
         let (x, mut y) = (x.values(), y.values_mut());
         match kind {
             Activation::Gelu => pointwise::map(&x[..len], &mut y[..len], pointwise::gelu),
+            Activation::GeluTanh => pointwise::map(&x[..len], &mut y[..len], pointwise::gelu_tanh),
             Activation::Silu => pointwise::map(&x[..len], &mut y[..len], pointwise::silu),
         }
         Ok(())
@@ -270,6 +273,9 @@ impl Kernels for CpuKernels {
         }
         match kind {
             Activation::Gelu => pointwise::scale_by(&x[..len], d_x_values, pointwise::gelu_slope),
+            Activation::GeluTanh => {
+                pointwise::scale_by(&x[..len], d_x_values, pointwise::gelu_tanh_slope);
+            }
             Activation::Silu => pointwise::scale_by(&x[..len], d_x_values, pointwise::silu_slope),
         }
         Ok(())

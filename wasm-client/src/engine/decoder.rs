@@ -7,11 +7,15 @@ use super::{Engine, EngineError, Parameter};
 /// The label of a row that is not scored.
 pub const NOT_SCORED: u32 = u32::MAX;
 
-/// Gain of a root-mean-square norm (Zhang and Sennrich 2019).
+/// A norm beside the residual stream: root-mean-square (Zhang and Sennrich 2019), or with a bias a
+/// layer norm (Ba et al. 2016), which takes off each row's mean first.
 #[derive(Clone, Debug)]
-pub struct RmsNormLayer<T> {
-    /// `[1, dim]`.
+pub struct StreamNorm<T> {
+    /// `[1, dim]`; or `[1, columns]` where columns divide `dim`: then each group of columns is
+    /// normalized by itself, with the same gain (the heads' norm of Qwen3). No bias then.
     pub gain: T,
+    /// `[1, dim]`, of a layer norm.
+    pub bias: Option<T>,
     /// Added to the mean of the squares.
     pub eps: f32,
 }
@@ -25,6 +29,8 @@ pub struct RmsNormLayer<T> {
 pub struct Rotary {
     /// Of the frequencies; 10,000 in the original.
     pub base: f32,
+    /// What becomes of the frequencies in a longer context.
+    pub scaling: RotaryScaling,
     /// Columns of one head, an even number.
     pub head_dim: usize,
 }
@@ -36,7 +42,9 @@ impl Rotary {
         let half = self.head_dim / 2;
         let frequency =
             |j: usize| f64::from(self.base).powf(-2.0 * j as f64 / self.head_dim as f64);
-        let frequencies: Vec<f64> = (0..half).map(frequency).collect();
+        let frequencies: Vec<f64> = (0..half)
+            .map(|j| self.scaling.apply(frequency(j)))
+            .collect();
         let mut table = Vec::with_capacity(positions * self.head_dim);
         for position in 0..positions {
             let angles = frequencies.iter().map(|f| position as f64 * f);
@@ -44,6 +52,51 @@ impl Rotary {
             table.extend(angles.map(|angle| angle.sin() as f32));
         }
         table
+    }
+}
+
+/// What becomes of rotary frequencies where a context is longer than the one first trained for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum RotaryScaling {
+    /// Nothing.
+    #[default]
+    None,
+    /// All positions closer together (Chen et al. 2023): frequencies divided.
+    Linear {
+        /// By this.
+        factor: f32,
+    },
+    /// As Llama 3.1 has it (`llama3` in Hugging Face's `modeling_rope_utils.py`): long waves are
+    /// divided, short ones stay, those between are mixed.
+    Llama3 {
+        /// Long waves are divided by this.
+        factor: f32,
+        /// Waves of more than `original_context / low_frequency_factor` positions are long.
+        low_frequency_factor: f32,
+        /// Waves of fewer than `original_context / high_frequency_factor` positions are short.
+        high_frequency_factor: f32,
+        /// Positions of the first training.
+        original_context: f32,
+    },
+}
+
+impl RotaryScaling {
+    fn apply(self, frequency: f64) -> f64 {
+        match self {
+            Self::None => frequency,
+            Self::Linear { factor } => frequency / f64::from(factor),
+            Self::Llama3 {
+                factor,
+                low_frequency_factor,
+                high_frequency_factor,
+                original_context,
+            } => {
+                let [low, high] = [low_frequency_factor, high_frequency_factor].map(f64::from);
+                let waves = f64::from(original_context) * frequency / core::f64::consts::TAU;
+                let kept = ((waves - low) / (high - low)).clamp(0.0, 1.0);
+                frequency * (kept + (1.0 - kept) / f64::from(factor))
+            }
+        }
     }
 }
 
@@ -65,18 +118,18 @@ pub trait DecoderEngine: Engine {
         word: &Self::Tensor,
         prompt: Option<&Parameter>,
     ) -> Result<Self::Tensor, EngineError>;
-    /// `x / √(mean(x²) + eps) · gain` of each row: `[rows, dim]`.
-    fn rms_norm(
+    /// `x / √(mean(x²) + eps) · gain` of each row, or its layer norm: `[rows, dim]`.
+    fn stream_norm(
         &mut self,
         x: &Self::Tensor,
-        layer: &RmsNormLayer<Self::Tensor>,
+        layer: &StreamNorm<Self::Tensor>,
     ) -> Result<Self::Tensor, EngineError>;
     /// `x + residual`, and its norm: twice `[rows, dim]`.
-    fn add_rms_norm(
+    fn add_stream_norm(
         &mut self,
         x: &Self::Tensor,
         residual: &Self::Tensor,
-        layer: &RmsNormLayer<Self::Tensor>,
+        layer: &StreamNorm<Self::Tensor>,
     ) -> Result<(Self::Tensor, Self::Tensor), EngineError>;
     /// Turns queries and keys by their positions: `[rows, heads·head_dim]` each, any number of
     /// heads. Takes the handles, so that it can work in place.

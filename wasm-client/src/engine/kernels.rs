@@ -7,6 +7,7 @@
 //! and are written (not added) once per step.
 
 pub mod decoder;
+pub mod generation;
 
 use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{

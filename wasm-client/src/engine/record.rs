@@ -27,6 +27,7 @@ mod backward;
 mod check;
 mod decoder;
 mod decoder_backward;
+mod generation;
 mod linear;
 mod remake;
 mod tape;
@@ -183,7 +184,7 @@ impl<K: DecoderKernels> Engine for Recorded<K> {
         let tables = EmbeddingTables {
             word: tables.word.buffer().clone(),
             position: tables.position.buffer().clone(),
-            token_type: tables.token_type.buffer().clone(),
+            token_type: tables.token_type.as_ref().map(|t| t.buffer().clone()),
         };
         self.kernels.embed(&tables, prompt, out.buffer(), dim)?;
         if let (true, Some(prompt)) = (recorded, prompt) {

@@ -31,6 +31,7 @@ mod commands;
 mod decoder_calls;
 mod decoder_shader;
 mod device;
+mod generation;
 mod linear;
 mod losses;
 mod low_rank;

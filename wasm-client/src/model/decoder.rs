@@ -1,9 +1,9 @@
-//! A pre-norm decoder (Llama: Touvron et al. 2023), written once for all engines: token
-//! embeddings, blocks of causal grouped-query attention with rotary positions and of a gated MLP,
-//! each behind a root-mean-square norm and added to a residual stream, a last norm, and the loss of
-//! the next token.
+//! A pre-norm decoder (Llama: Touvron et al. 2023; with a few parts exchanged Qwen2, Qwen3 and
+//! GPT-2), written once for all engines: token embeddings, blocks of causal grouped-query attention
+//! with rotary positions and of a gated MLP, each behind a root-mean-square norm and added to a
+//! residual stream, a last norm, and the loss of the next token.
 //!
-//! **Dispatches of a step on engine *wgsl*.** A linear layer is one forward and one backward;
+//! **Dispatches of a step on engine *wgsl*** (Llama). A linear layer is one forward and one backward;
 //! its low-rank part is added within it, both ways.
 //!
 //! | | forward | backward |
@@ -22,32 +22,73 @@
 //! lies below the first block's norm: neither its gradient nor those of the inputs of q, k and v are
 //! computed. For `L` blocks and `c` chunks that is `33·L + 4 + 3·c`, less 4.
 
-use crate::engine::decoder::{DecoderEngine, LanguageHead, RmsNormLayer, Rotary};
-use crate::engine::{AttentionMask, EngineError, LinearLayer, Weight};
+use crate::engine::decoder::{DecoderEngine, LanguageHead, StreamNorm};
+use crate::engine::generation::{AttentionCache, GeneratingEngine};
+use crate::engine::{AttentionMask, EmbeddingTables, EngineError};
+use block::{Block, norm_layer};
 
 pub mod adapter;
+mod block;
 pub mod tensors;
 
 pub use adapter::{DecoderAdapter, DecoderLora};
-pub use tensors::{DecoderShape, DecoderTarget, DecoderTensor};
+pub use tensors::{Biases, BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
 
 /// A frozen decoder with its adapter, on the tensors `T` of one engine.
 #[derive(Clone, Debug)]
 pub struct Decoder<T> {
     shape: DecoderShape,
     word: T,
+    /// Of a decoder without rotary positions.
+    position: Option<T>,
     blocks: Vec<Block<T>>,
-    norm: RmsNormLayer<T>,
+    norm: StreamNorm<T>,
     head: LanguageHead<T>,
     adapter: DecoderAdapter,
 }
 
-#[derive(Clone, Debug)]
-struct Block<T> {
-    attention_norm: RmsNormLayer<T>,
-    /// In the order of [`DecoderTarget::ALL`].
-    linear: [LinearLayer<T>; 7],
-    mlp_norm: RmsNormLayer<T>,
+/// How queries meet keys and values: the one thing that differs between a whole sequence and the
+/// rows that go on with one.
+trait Attention<E: DecoderEngine> {
+    fn attend(
+        &mut self,
+        engine: &mut E,
+        rows: [&E::Tensor; 3],
+        heads: usize,
+    ) -> Result<E::Tensor, EngineError>;
+}
+
+/// Each sequence of the batch is whole.
+struct Whole;
+
+impl<E: DecoderEngine> Attention<E> for Whole {
+    fn attend(
+        &mut self,
+        engine: &mut E,
+        [q, k, v]: [&E::Tensor; 3],
+        heads: usize,
+    ) -> Result<E::Tensor, EngineError> {
+        engine.attention(q, k, v, heads, AttentionMask::Causal)
+    }
+}
+
+/// The batch goes on with the sequence whose keys and values are kept, block by block.
+struct Continued<'a, T>(core::slice::Iter<'a, AttentionCache<T>>);
+
+impl<E: GeneratingEngine> Attention<E> for Continued<'_, E::Tensor> {
+    fn attend(
+        &mut self,
+        engine: &mut E,
+        [q, k, v]: [&E::Tensor; 3],
+        heads: usize,
+    ) -> Result<E::Tensor, EngineError> {
+        let cache = self.0.next().ok_or_else(|| EngineError::Shape {
+            what: "blocks with kept keys and values".to_owned(),
+            expected: 1,
+            found: 0,
+        })?;
+        engine.cached_attention([q, k, v], cache, heads)
+    }
 }
 
 impl<T: Clone> Decoder<T> {
@@ -62,10 +103,14 @@ impl<T: Clone> Decoder<T> {
         mut take: impl FnMut(DecoderTensor) -> Result<T, E>,
     ) -> Result<Self, E> {
         let word = take(DecoderTensor::Word)?;
+        let position = match shape.style {
+            BlockStyle::Llama => None,
+            BlockStyle::Gpt2 => Some(take(DecoderTensor::Position)?),
+        };
         let blocks = (0..shape.layers)
             .map(|layer| Block::build(&shape, layer, &adapter, &mut take))
             .collect::<Result<_, E>>()?;
-        let norm = norm_layer(&shape, DecoderTensor::Norm, &mut take)?;
+        let norm = norm_layer(&shape, DecoderNorm::Last, &mut take)?;
         let head = if shape.tied {
             LanguageHead::Tied(word.clone())
         } else {
@@ -74,6 +119,7 @@ impl<T: Clone> Decoder<T> {
         Ok(Self {
             shape,
             word,
+            position,
             blocks,
             norm,
             head,
@@ -91,27 +137,80 @@ impl<T: Clone> Decoder<T> {
         &self.adapter
     }
 
+    /// Puts another adapter into its layers, in place of the one that was there.
+    pub fn attach(&mut self, adapter: DecoderAdapter) {
+        for (layer, block) in (0..).zip(&mut self.blocks) {
+            block.attach(layer, &adapter);
+        }
+        self.adapter = adapter;
+    }
+
     /// The normalized rows after the last block, of the batch begun: `[rows, dim]`.
     ///
     /// # Errors
     /// Those of the engine.
     pub fn hidden<E: DecoderEngine<Tensor = T>>(&self, engine: &mut E) -> Result<T, EngineError> {
-        let mut stream = engine.token_embedding(&self.word, self.adapter.prompt.as_ref())?;
+        self.hidden_by(engine, &mut Whole)
+    }
+
+    /// The same of a batch that goes on with the sequence in `caches`, one for each block.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn continued<E: GeneratingEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        caches: &[AttentionCache<T>],
+    ) -> Result<T, EngineError> {
+        self.hidden_by(engine, &mut Continued(caches.iter()))
+    }
+
+    /// Logits of the rows of `hidden`: `[rows, vocabulary]`.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn logits<E: GeneratingEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        hidden: &T,
+    ) -> Result<T, EngineError> {
+        engine.logits(hidden, &self.head)
+    }
+
+    fn hidden_by<E: DecoderEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        attention: &mut impl Attention<E>,
+    ) -> Result<T, EngineError> {
+        let mut stream = self.embedded(engine)?;
         let Some(first) = self.blocks.first() else {
-            return engine.rms_norm(&stream, &self.norm);
+            return engine.stream_norm(&stream, &self.norm);
         };
-        let mut x = engine.rms_norm(&stream, &first.attention_norm)?;
+        let mut x = engine.stream_norm(&stream, &first.attention_norm)?;
         let next_norms = self.blocks[1..].iter().map(|block| &block.attention_norm);
         let next_norms = next_norms.chain([&self.norm]);
         for (block, next_norm) in self.blocks.iter().zip(next_norms) {
-            let attended = block.attend(engine, x, &self.shape)?;
-            let added = engine.add_rms_norm(&attended, &stream, &block.mlp_norm)?;
+            let attended = block.attend(engine, x, &self.shape, attention)?;
+            let added = engine.add_stream_norm(&attended, &stream, &block.mlp_norm)?;
             drop(attended);
             (stream, x) = added;
             let transformed = block.transform(engine, x)?;
-            (stream, x) = engine.add_rms_norm(&transformed, &stream, next_norm)?;
+            (stream, x) = engine.add_stream_norm(&transformed, &stream, next_norm)?;
         }
         Ok(x)
+    }
+
+    fn embedded<E: DecoderEngine<Tensor = T>>(&self, engine: &mut E) -> Result<T, EngineError> {
+        let prompt = self.adapter.prompt.as_ref();
+        let Some(position) = &self.position else {
+            return engine.token_embedding(&self.word, prompt);
+        };
+        let tables = EmbeddingTables {
+            word: self.word.clone(),
+            position: position.clone(),
+            token_type: None,
+        };
+        engine.embedding(&tables, prompt, self.shape.dim)
     }
 
     /// The mean loss of the batch begun; one label per row, virtual tokens included, or
@@ -127,84 +226,4 @@ impl<T: Clone> Decoder<T> {
         let hidden = self.hidden(engine)?;
         engine.language_loss(&hidden, &self.head, labels)
     }
-}
-
-impl<T: Clone> Block<T> {
-    fn build<E>(
-        shape: &DecoderShape,
-        layer: u32,
-        adapter: &DecoderAdapter,
-        take: &mut impl FnMut(DecoderTensor) -> Result<T, E>,
-    ) -> Result<Self, E> {
-        let attention_norm = norm_layer(shape, DecoderTensor::AttentionNorm(layer), take)?;
-        let mut linear = |target: DecoderTarget| {
-            Ok(LinearLayer {
-                weight: Weight::Frozen(take(DecoderTensor::Weight(layer, target))?),
-                bias: None,
-                lora: adapter.lora.get(&(layer, target)).cloned(),
-                shape: target.shape(shape),
-            })
-        };
-        let [q, k, v, o, gate, up, down] = DecoderTarget::ALL;
-        let linear = [
-            linear(q)?,
-            linear(k)?,
-            linear(v)?,
-            linear(o)?,
-            linear(gate)?,
-            linear(up)?,
-            linear(down)?,
-        ];
-        let mlp_norm = norm_layer(shape, DecoderTensor::MlpNorm(layer), take)?;
-        Ok(Self {
-            attention_norm,
-            linear,
-            mlp_norm,
-        })
-    }
-
-    /// Handles are dropped as soon as they are used, so that the engine can use their memory again.
-    fn attend<E: DecoderEngine<Tensor = T>>(
-        &self,
-        engine: &mut E,
-        x: T,
-        shape: &DecoderShape,
-    ) -> Result<T, EngineError> {
-        let [q, k, v, o, ..] = &self.linear;
-        let rotary = Rotary {
-            base: shape.rope_base,
-            head_dim: shape.head_dim,
-        };
-        let [q, k, v] = engine.projections(&x, [q, k, v])?;
-        drop(x);
-        let (q, k) = engine.rotate(q, k, &rotary)?;
-        let attended = engine.attention(&q, &k, &v, shape.heads, AttentionMask::Causal)?;
-        drop((q, k, v));
-        engine.linear(&attended, o)
-    }
-
-    fn transform<E: DecoderEngine<Tensor = T>>(
-        &self,
-        engine: &mut E,
-        x: T,
-    ) -> Result<T, EngineError> {
-        let [_, _, _, _, gate, up, down] = &self.linear;
-        let gate = engine.linear(&x, gate)?;
-        let up = engine.linear(&x, up)?;
-        drop(x);
-        let inner = engine.swiglu(&gate, &up)?;
-        drop((gate, up));
-        engine.linear(&inner, down)
-    }
-}
-
-fn norm_layer<T, E>(
-    shape: &DecoderShape,
-    tensor: DecoderTensor,
-    take: &mut impl FnMut(DecoderTensor) -> Result<T, E>,
-) -> Result<RmsNormLayer<T>, E> {
-    Ok(RmsNormLayer {
-        gain: take(tensor)?,
-        eps: shape.norm_eps,
-    })
 }

@@ -40,7 +40,7 @@ impl<T: Clone> Encoder<T> {
         let tables = EmbeddingTables {
             word: take(EncoderTensor::Word)?,
             position: take(EncoderTensor::Position)?,
-            token_type: take(EncoderTensor::TokenType)?,
+            token_type: Some(take(EncoderTensor::TokenType)?),
         };
         let norm = norm_layer(&shape, NormPlace::Embeddings, &mut take)?;
         let blocks = (0..shape.layers)

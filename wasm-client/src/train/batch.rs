@@ -95,6 +95,7 @@ impl Examples {
             token_starts: vec![0],
             labels: Vec::new(),
             num_virtual_tokens,
+            past: 0,
         };
         for &index in indices {
             let range = self.starts[index] as usize..self.starts[index + 1] as usize;

@@ -80,5 +80,6 @@ fn one_token(num_virtual_tokens: u32) -> Batch {
         token_starts: vec![0, 1],
         labels: vec![0],
         num_virtual_tokens,
+        past: 0,
     }
 }

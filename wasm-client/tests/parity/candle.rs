@@ -43,6 +43,7 @@ fn batch(lengths: &[usize], random: &mut Random) -> Batch {
         token_starts,
         labels: Vec::new(),
         num_virtual_tokens: 0,
+        past: 0,
     }
 }
 

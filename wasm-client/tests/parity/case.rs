@@ -227,6 +227,7 @@ fn batch(task: &TaskConfig, lengths: &[usize], random: &mut Random) -> Batch {
             .collect(),
         token_starts,
         labels: (0..lengths.len()).map(|_| random.next() % labels).collect(),
+        past: 0,
         num_virtual_tokens: match &task.payload {
             Payload::Adapter(adapter) => adapter
                 .soft_prompt

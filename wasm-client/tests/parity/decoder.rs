@@ -28,6 +28,7 @@ const SHAPE: DecoderShape = DecoderShape {
     norm_eps: 1e-5,
     rope_base: 10_000.0,
     tied: false,
+    ..DecoderShape::LLAMA
 };
 const VIRTUAL_TOKENS: usize = 2;
 const LENGTHS: [usize; 5] = [1, 7, 45, 3, 20];
@@ -83,6 +84,7 @@ impl Case {
                 token_starts,
                 labels: Vec::new(),
                 num_virtual_tokens: virtual_tokens as u32,
+                past: 0,
             },
             labels,
         }

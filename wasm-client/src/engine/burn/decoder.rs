@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::padding::{embedding_sources, positions};
 use super::{BurnEngine, EngineError, Parameter, expect, indices, within};
 use crate::engine::checks;
-use crate::engine::decoder::{DecoderEngine, LanguageHead, NOT_SCORED, RmsNormLayer, Rotary};
+use crate::engine::decoder::{DecoderEngine, LanguageHead, NOT_SCORED, Rotary, StreamNorm};
 
 impl BurnEngine {
     /// Cosines and sines of each row's angles, `[rows, 1, head_dim / 2]` each.
@@ -50,24 +50,40 @@ impl DecoderEngine for BurnEngine {
         })
     }
 
-    fn rms_norm(
+    fn stream_norm(
         &mut self,
         x: &Tensor<2>,
-        layer: &RmsNormLayer<Tensor<2>>,
+        layer: &StreamNorm<Tensor<2>>,
     ) -> Result<Tensor<2>, EngineError> {
-        expect("norm", layer.gain.dims()[1], x.dims()[1])?;
+        let [rows, dim] = x.dims();
+        let columns = layer.gain.dims()[1];
+        expect(
+            "columns of a norm beyond whole groups",
+            0,
+            dim % columns.max(1),
+        )?;
+        let x = x.clone().reshape([rows * dim / columns, columns]);
+        let x = match layer.bias {
+            Some(_) => x.clone() - x.mean_dim(1),
+            None => x,
+        };
         let squares = (x.clone() * x.clone()).mean_dim(1);
-        Ok(x.clone() / squares.add_scalar(layer.eps).sqrt() * layer.gain.clone())
+        let y = x / squares.add_scalar(layer.eps).sqrt() * layer.gain.clone();
+        Ok(match &layer.bias {
+            Some(bias) => y + bias.clone(),
+            None => y,
+        }
+        .reshape([rows, dim]))
     }
 
-    fn add_rms_norm(
+    fn add_stream_norm(
         &mut self,
         x: &Tensor<2>,
         residual: &Tensor<2>,
-        layer: &RmsNormLayer<Tensor<2>>,
+        layer: &StreamNorm<Tensor<2>>,
     ) -> Result<(Tensor<2>, Tensor<2>), EngineError> {
         let sum = x.clone() + residual.clone();
-        let normalized = self.rms_norm(&sum, layer)?;
+        let normalized = self.stream_norm(&sum, layer)?;
         Ok((sum, normalized))
     }
 

@@ -131,7 +131,7 @@ pub(super) fn positions(batch: &Batch) -> Vec<u32> {
     batch
         .row_starts()
         .windows(2)
-        .flat_map(|pair| 0..pair[1] - pair[0])
+        .flat_map(|pair| batch.past..batch.past + pair[1] - pair[0])
         .collect()
 }
 

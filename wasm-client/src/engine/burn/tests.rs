@@ -39,6 +39,7 @@ fn batch(lengths: &[usize], num_virtual_tokens: u32) -> Batch {
             .map(|i| i % CLASSES as u32)
             .collect(),
         num_virtual_tokens,
+        past: 0,
     }
 }
 
@@ -61,7 +62,7 @@ fn block(engine: &mut BurnEngine, activation: Activation, mask: AttentionMask) -
     let tables = EmbeddingTables {
         word: frozen(engine, VOCABULARY, DIM),
         position: frozen(engine, 16, DIM),
-        token_type: frozen(engine, 2, DIM),
+        token_type: Some(frozen(engine, 2, DIM)),
     };
     let norm = NormLayer {
         gain: frozen(engine, 1, DIM),
@@ -249,6 +250,7 @@ fn packed_sequences_do_not_see_each_other() {
             tokens,
             labels: vec![],
             num_virtual_tokens: VIRTUAL,
+            past: 0,
         };
         engine.begin(&alone, false).unwrap();
         let logits = block(&mut engine, kind.0, kind.1);
@@ -270,7 +272,7 @@ fn a_frozen_path_is_not_tracked() {
     let tables = EmbeddingTables {
         word: table.clone(),
         position: table.clone(),
-        token_type: table,
+        token_type: Some(table),
     };
     let x = engine.embedding(&tables, None, DIM).unwrap();
     assert!(!x.is_tracked());
@@ -340,7 +342,7 @@ fn ids_outside_the_tables_are_refused() {
     let tables = EmbeddingTables {
         word: table.clone(),
         position: table.clone(),
-        token_type: table,
+        token_type: Some(table),
     };
     engine.begin(&batch(&[4], 0), true).unwrap();
     let refused = engine.embedding(&tables, None, DIM);

@@ -4,10 +4,11 @@ use super::{Room, length, range, room, rooms};
 use crate::engine::EngineError;
 use crate::engine::decoder::LanguageHead;
 use crate::engine::kernels::decoder::{
-    LanguageLossCall, RmsNormCall, RmsNormGradient, RotateCall, SwigluCall, SwigluGradient, scored,
+    LanguageLossCall, RotateCall, StreamNormCall, StreamNormGradient, SwigluCall, SwigluGradient,
+    scored,
 };
 
-impl<B: Room> RmsNormCall<'_, B> {
+impl<B: Room> StreamNormCall<'_, B> {
     /// All buffers fit.
     ///
     /// # Errors
@@ -19,11 +20,14 @@ impl<B: Room> RmsNormCall<'_, B> {
             rooms(what, &[residual.before, residual.sum], self.rows * self.dim)?;
         }
         room("gain of a norm", self.gain, self.dim)?;
+        if let Some(bias) = self.bias {
+            room("bias of a norm", bias, self.dim)?;
+        }
         room("rstd of a norm", self.rstd, self.rows)
     }
 }
 
-impl<B: Room> RmsNormGradient<'_, B> {
+impl<B: Room> StreamNormGradient<'_, B> {
     /// All buffers fit.
     ///
     /// # Errors

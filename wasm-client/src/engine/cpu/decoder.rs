@@ -7,10 +7,10 @@ use super::buffer::CpuBuffer;
 use super::parallel::{by_sequence, for_each};
 use super::pointwise::{self, max, sum};
 use super::product::{Store, multiply, row_major, transposed};
-use super::rms_norm::{self, RmsNorm};
+use super::stream_norm::{self, StreamNorm};
 use crate::engine::decoder::LanguageHead;
 use crate::engine::kernels::decoder::{
-    DecoderKernels, LanguageLossCall, RmsNormCall, RmsNormGradient, RotateCall, SwigluCall,
+    DecoderKernels, LanguageLossCall, RotateCall, StreamNormCall, StreamNormGradient, SwigluCall,
     SwigluGradient, scored,
 };
 use crate::engine::{EngineError, Parameter};
@@ -24,13 +24,15 @@ struct Turn<'a> {
     /// -1 turns back.
     sign: f32,
     row_starts: &'a [u32],
+    /// Position of each sequence's first row.
+    past: usize,
 }
 
 impl Turn<'_> {
     /// Turns each head's pairs `(j, j + head_dim/2)` of `[rows, columns]`.
     fn apply(self, values: &mut [f32], columns: usize) -> Result<(), EngineError> {
         for_each(by_sequence(values, self.row_starts, columns), |rows| {
-            let angles = self.table.chunks_exact(self.head_dim);
+            let angles = self.table.chunks_exact(self.head_dim).skip(self.past);
             for (row, angles) in rows.chunks_exact_mut(columns).zip(angles) {
                 row.chunks_exact_mut(self.head_dim)
                     .for_each(|head| self.head(head, angles));
@@ -77,13 +79,15 @@ impl DecoderKernels for CpuKernels {
         Ok(())
     }
 
-    fn rms_norm(&mut self, call: RmsNormCall<'_, CpuBuffer>) -> Result<(), EngineError> {
+    fn stream_norm(&mut self, call: StreamNormCall<'_, CpuBuffer>) -> Result<(), EngineError> {
         self.calls += 1;
         call.check()?;
         let (rows, dim) = (call.rows, call.dim);
         let (x, gain) = (call.x.values(), call.gain.values());
-        let norm = RmsNorm {
+        let bias = call.bias.map(CpuBuffer::values);
+        let norm = StreamNorm {
             gain: &gain[..dim],
+            bias: bias.as_deref().map(|bias| &bias[..dim]),
             eps: call.eps,
         };
         let mut y = call.y.values_mut();
@@ -93,7 +97,7 @@ impl DecoderKernels for CpuKernels {
                 let mut sum = residual.sum.values_mut();
                 let sum = &mut sum[..rows * dim];
                 sum.copy_from_slice(&x[..rows * dim]);
-                rms_norm::add(sum, &residual.before.values()[..rows * dim]);
+                stream_norm::add(sum, &residual.before.values()[..rows * dim]);
                 norm.forward(sum, &mut rstd, y);
             }
             None => norm.forward(&x[..rows * dim], &mut rstd, y),
@@ -101,18 +105,19 @@ impl DecoderKernels for CpuKernels {
         Ok(())
     }
 
-    fn rms_norm_gradient(
+    fn stream_norm_gradient(
         &mut self,
-        call: RmsNormGradient<'_, CpuBuffer>,
+        call: StreamNormGradient<'_, CpuBuffer>,
     ) -> Result<(), EngineError> {
         self.calls += 1;
         call.check()?;
         let mut d_x = call.d_x.values_mut();
-        rms_norm::gradient(
+        stream_norm::gradient(
             [&call.d_y.values(), &call.x.values()],
             &call.rstd.values(),
             &call.gain.values()[..call.dim],
             &mut d_x[..call.rows * call.dim],
+            call.centred,
             call.add,
         );
         Ok(())
@@ -121,12 +126,15 @@ impl DecoderKernels for CpuKernels {
     fn rotate(&mut self, call: RotateCall<'_, CpuBuffer>) -> Result<(), EngineError> {
         self.calls += 1;
         let lengths = self.row_starts.windows(2).map(|ends| ends[1] - ends[0]);
-        call.check(self.batch.rows(), lengths.max().unwrap_or(0) as usize)?;
+        let past = self.batch.past as usize;
+        let positions = past + lengths.max().unwrap_or(0) as usize;
+        call.check(self.batch.rows(), positions)?;
         let turn = Turn {
             table: &call.table.values(),
             head_dim: call.head_dim,
             sign: if call.backward { -1.0 } else { 1.0 },
             row_starts: &self.row_starts,
+            past,
         };
         [Some(call.first), call.second]
             .into_iter()

@@ -15,20 +15,25 @@ impl CpuKernels {
     ) -> Result<(), EngineError> {
         let (word, position) = (tables.word.values(), tables.position.values());
         let mut dequantised = vec![0.0; dim];
-        let token_type = tables.token_type.values();
+        let token_type = tables.token_type.as_ref().map(CpuBuffer::values);
+        let token_type = token_type.as_deref().map(|types| &types[..dim]);
         let prompt = prompt.map_or(&[][..], |prompt| self.trained(&prompt.range));
         let mut out = out.values_mut();
         let mut rows = out.chunks_exact_mut(dim);
         for pair in self.batch.token_starts.windows(2) {
             let tokens = &self.batch.tokens[pair[0] as usize..pair[1] as usize];
-            let mut positions = position.chunks_exact(dim);
+            let mut positions = position.chunks_exact(dim).skip(self.batch.past as usize);
             let mut add = |source: &[f32]| {
                 let (Some(position), Some(row)) = (positions.next(), rows.next()) else {
                     return;
                 };
-                let added = position.iter().zip(&token_type[..dim]);
-                for ((out, source), (position, kind)) in row.iter_mut().zip(source).zip(added) {
-                    *out = source + position + kind;
+                for ((out, source), position) in row.iter_mut().zip(source).zip(position) {
+                    *out = source + position;
+                }
+                if let Some(token_type) = token_type {
+                    row.iter_mut()
+                        .zip(token_type)
+                        .for_each(|(out, kind)| *out += kind);
                 }
             };
             prompt.chunks_exact(dim).for_each(&mut add);

@@ -68,6 +68,28 @@ pub(super) fn gelu_slope(x: f32) -> f32 {
     cumulative + x * FRAC_1_SQRT_2PI * exp(-0.5 * x * x)
 }
 
+/// `x·(1 + tanh u)/2 = x·sigmoid(2u)` with `u = √(2/π)·(x + 0.044715·x³)`.
+#[inline(always)]
+pub(super) fn gelu_tanh(x: f32) -> f32 {
+    x / (1.0 + exp(-2.0 * tanh_argument(x)))
+}
+
+/// Its derivative: `s + x·s·(1 - s)·2u'` with `s = sigmoid(2u)`.
+#[inline(always)]
+pub(super) fn gelu_tanh_slope(x: f32) -> f32 {
+    let s = 1.0 / (1.0 + exp(-2.0 * tanh_argument(x)));
+    let rise = SQRT_2_OVER_PI * (1.0 + 3.0 * TANH_CUBE * x * x);
+    s + 2.0 * x * s * (1.0 - s) * rise
+}
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+const TANH_CUBE: f32 = 0.044_715;
+
+#[inline(always)]
+fn tanh_argument(x: f32) -> f32 {
+    SQRT_2_OVER_PI * (x + TANH_CUBE * x * x * x)
+}
+
 /// `x·sigmoid(x)`.
 #[inline(always)]
 pub(super) fn silu(x: f32) -> f32 {

@@ -4,14 +4,16 @@ use super::Kernels;
 use crate::engine::decoder::LanguageHead;
 use crate::engine::{EngineError, Parameter};
 
-/// Root-mean-square norm of `x`, or of `x + residual`.
-pub struct RmsNormCall<'a, B> {
+/// Norm of `x`, or of `x + residual`: root-mean-square, or with a bias a layer norm.
+pub struct StreamNormCall<'a, B> {
     /// `[rows, dim]`.
     pub x: &'a B,
     /// What is added before the norm.
     pub residual: Option<Residual<'a, B>>,
     /// `[1, dim]`.
     pub gain: &'a B,
+    /// `[1, dim]`, of a layer norm.
+    pub bias: Option<&'a B>,
     /// Added to the mean of the squares.
     pub eps: f32,
     /// `1/√(mean of the squares + eps)`, `[rows]`: written, kept for the gradient.
@@ -32,8 +34,9 @@ pub struct Residual<'a, B> {
     pub sum: &'a B,
 }
 
-/// Gradient of what was normalized: `rstd·(g - n·mean(g·n))` with `g = d_y·gain`, `n = x·rstd`.
-pub struct RmsNormGradient<'a, B> {
+/// Gradient of what was normalized: `rstd·(g - n·mean(g·n))` with `g = d_y·gain`, `n = x·rstd`; in a
+/// layer norm with `n = (x - mean(x))·rstd`, and less `rstd·mean(g)`.
+pub struct StreamNormGradient<'a, B> {
     /// `[rows, dim]`.
     pub d_y: &'a B,
     /// What was normalized: the input, or its sum with the residual, `[rows, dim]`.
@@ -44,6 +47,8 @@ pub struct RmsNormGradient<'a, B> {
     pub gain: &'a B,
     /// `[rows, dim]`.
     pub d_x: &'a B,
+    /// The norm is a layer norm.
+    pub centred: bool,
     /// Add to `d_x`, which then holds the gradient along the residual stream.
     pub add: bool,
     /// Rows.
@@ -148,12 +153,12 @@ pub trait DecoderKernels: Kernels {
         out: &Self::Buffer,
         dim: usize,
     ) -> Result<(), EngineError>;
-    /// Forward of a root-mean-square norm.
-    fn rms_norm(&mut self, call: RmsNormCall<'_, Self::Buffer>) -> Result<(), EngineError>;
+    /// Forward of a norm beside the residual stream.
+    fn stream_norm(&mut self, call: StreamNormCall<'_, Self::Buffer>) -> Result<(), EngineError>;
     /// Gradient of what it normalized.
-    fn rms_norm_gradient(
+    fn stream_norm_gradient(
         &mut self,
-        call: RmsNormGradient<'_, Self::Buffer>,
+        call: StreamNormGradient<'_, Self::Buffer>,
     ) -> Result<(), EngineError>;
     /// Rotary positions, or their gradient.
     fn rotate(&mut self, call: RotateCall<'_, Self::Buffer>) -> Result<(), EngineError>;

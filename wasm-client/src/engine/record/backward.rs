@@ -26,7 +26,7 @@ impl<K: DecoderKernels> Recorded<K> {
             match entry {
                 // Its gradient waits for the entry before, which made both.
                 Entry::SecondOutput => {}
-                Entry::RmsNorm(norm) => self.replay_rms_norm(node, norm, &mut gradients)?,
+                Entry::StreamNorm(norm) => self.replay_stream_norm(node, norm, &mut gradients)?,
                 Entry::Rotate(turn) => self.replay_rotate(node, turn, &mut gradients)?,
                 entry => {
                     if let Some(d_y) = gradients[node].take() {
@@ -124,7 +124,7 @@ impl<K: DecoderKernels> Recorded<K> {
                 self.accumulate(input, d_x, gradients)
             }
             Entry::Swiglu { gate, up } => self.replay_swiglu(&gate, &up, &d_y, gradients),
-            Entry::SecondOutput | Entry::RmsNorm(_) | Entry::Rotate(_) => Ok(()),
+            Entry::SecondOutput | Entry::StreamNorm(_) | Entry::Rotate(_) => Ok(()),
             Entry::MeanPool { input, shape } => {
                 let d_x = self.scratch(shape)?;
                 self.kernels

@@ -33,16 +33,16 @@ pub(super) fn embedding<B: Clone>(
     dim: usize,
 ) -> Result<(), EngineError> {
     for (what, table) in [
-        ("columns of the word table", &tables.word),
-        ("columns of the position table", &tables.position),
-        ("columns of the type table", &tables.token_type),
+        ("columns of the word table", Some(&tables.word)),
+        ("columns of the position table", Some(&tables.position)),
+        ("columns of the type table", tables.token_type.as_ref()),
     ] {
-        length(what, dim, table.shape()[1])?;
+        length(what, dim, table.map_or(dim, |table| table.shape()[1]))?;
     }
     tokens(batch, &tables.word, prompt)?;
-    let virtual_tokens = batch.num_virtual_tokens as usize;
+    let before = (batch.past + batch.num_virtual_tokens) as usize;
     for pair in batch.token_starts.windows(2) {
-        let last = (pair[1] - pair[0]) as usize + virtual_tokens - 1;
+        let last = (before + (pair[1] - pair[0]) as usize).saturating_sub(1);
         range("position", last, tables.position.shape()[0])?;
     }
     Ok(())

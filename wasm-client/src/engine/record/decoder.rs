@@ -1,11 +1,12 @@
 //! The forward operations of decoders, recorded.
 
-use super::tape::{Entry, RmsNormEntry, RotateEntry};
+use super::generation::head_parts;
+use super::tape::{Entry, RotateEntry, StreamNormEntry};
 use super::{Loss, Recorded, Value, ValueOf, check};
-use crate::engine::decoder::{DecoderEngine, LanguageHead, RmsNormLayer, Rotary};
+use crate::engine::decoder::{DecoderEngine, LanguageHead, Rotary, StreamNorm};
 use crate::engine::kernels::LinearCall;
 use crate::engine::kernels::decoder::{
-    DecoderKernels, LanguageLossCall, Residual, RmsNormCall, RotateCall, SwigluCall,
+    DecoderKernels, LanguageLossCall, Residual, RotateCall, StreamNormCall, SwigluCall,
 };
 use crate::engine::{EngineError, Parameter, checks};
 
@@ -45,7 +46,7 @@ impl<K: DecoderKernels> Recorded<K> {
     fn angles(&mut self, rotary: &Rotary) -> Result<K::Buffer, EngineError> {
         let starts = self.batch.row_starts();
         let longest = starts.windows(2).map(|ends| ends[1] - ends[0]).max();
-        let positions = longest.unwrap_or(0) as usize;
+        let positions = (self.batch.past + longest.unwrap_or(0)) as usize;
         let known = |(table, reach, _): &&(Rotary, usize, K::Buffer)| {
             table == rotary && *reach >= positions
         };
@@ -64,26 +65,27 @@ impl<K: DecoderKernels> Recorded<K> {
         &mut self,
         x: &ValueOf<K>,
         residual: Option<&ValueOf<K>>,
-        layer: &RmsNormLayer<ValueOf<K>>,
+        layer: &StreamNorm<ValueOf<K>>,
     ) -> Result<(Option<ValueOf<K>>, ValueOf<K>), EngineError> {
-        let [rows, dim] = x.shape();
-        checks::length("gain of a norm", dim, layer.gain.shape()[1])?;
+        let shape = x.shape();
+        let [rows, dim] = norm_groups(shape, layer)?;
         let nodes = [x.node(), residual.and_then(Value::node)];
         let recorded = self.training && nodes.iter().any(Option::is_some);
         let rstd = self.scratch([rows, 1])?;
-        let y = self.output([rows, dim], recorded)?;
+        let y = self.output(shape, recorded)?;
         let sum = match residual {
-            Some(_) => Some(self.second_output([rows, dim], recorded)?),
+            Some(_) => Some(self.second_output(shape, recorded)?),
             None => None,
         };
         let pair = residual.zip(sum.as_ref());
-        self.kernels.rms_norm(RmsNormCall {
+        self.kernels.stream_norm(StreamNormCall {
             x: x.buffer(),
             residual: pair.map(|(before, sum)| Residual {
                 before: before.buffer(),
                 sum: sum.buffer(),
             }),
             gain: layer.gain.buffer(),
+            bias: layer.bias.as_ref().map(Value::buffer),
             eps: layer.eps,
             rstd: rstd.buffer(),
             y: y.buffer(),
@@ -91,13 +93,14 @@ impl<K: DecoderKernels> Recorded<K> {
             dim,
         })?;
         if recorded {
-            let entry = Entry::RmsNorm(RmsNormEntry {
+            let entry = Entry::StreamNorm(StreamNormEntry {
                 x: nodes[0],
                 residual: nodes[1],
                 adds: sum.is_some(),
                 normalized: sum.as_ref().unwrap_or(x).clone(),
                 rstd,
                 gain: layer.gain.clone(),
+                centred: layer.bias.is_some(),
             });
             match sum {
                 Some(_) => self.tape.push_pair(entry, &nodes),
@@ -106,6 +109,22 @@ impl<K: DecoderKernels> Recorded<K> {
         }
         Ok((sum, y))
     }
+}
+
+/// What is normalized by itself, as rows and their columns: a group of columns is a row of its own.
+fn norm_groups<B: Clone>(
+    [rows, dim]: [usize; 2],
+    layer: &StreamNorm<Value<B>>,
+) -> Result<[usize; 2], EngineError> {
+    let columns = layer.gain.shape()[1];
+    if let Some(bias) = &layer.bias {
+        checks::length("gain of a norm", dim, columns)?;
+        checks::length("bias of a norm", dim, bias.shape()[1])?;
+    }
+    if columns == 0 || !dim.is_multiple_of(columns) {
+        checks::length("gain of a norm", dim, columns)?;
+    }
+    Ok([rows * (dim / columns), columns])
 }
 
 impl<K: DecoderKernels> DecoderEngine for Recorded<K> {
@@ -129,19 +148,19 @@ impl<K: DecoderKernels> DecoderEngine for Recorded<K> {
         Ok(out)
     }
 
-    fn rms_norm(
+    fn stream_norm(
         &mut self,
         x: &Self::Tensor,
-        layer: &RmsNormLayer<Self::Tensor>,
+        layer: &StreamNorm<Self::Tensor>,
     ) -> Result<Self::Tensor, EngineError> {
         Ok(self.normalize(x, None, layer)?.1)
     }
 
-    fn add_rms_norm(
+    fn add_stream_norm(
         &mut self,
         x: &Self::Tensor,
         residual: &Self::Tensor,
-        layer: &RmsNormLayer<Self::Tensor>,
+        layer: &StreamNorm<Self::Tensor>,
     ) -> Result<(Self::Tensor, Self::Tensor), EngineError> {
         check::same_shape("residual", x, residual)?;
         let (sum, y) = self.normalize(x, Some(residual), layer)?;
@@ -215,16 +234,7 @@ impl<K: DecoderKernels> DecoderEngine for Recorded<K> {
     ) -> Result<(), EngineError> {
         let [rows, dim] = hidden.shape();
         checks::length("labels of rows", rows, labels.len())?;
-        let (width, vocabulary, head) = match head {
-            LanguageHead::Separate(weight) => {
-                let [width, vocabulary] = weight.shape();
-                (width, vocabulary, LanguageHead::Separate(weight.buffer()))
-            }
-            LanguageHead::Tied(word) => {
-                let [vocabulary, width] = word.shape();
-                (width, vocabulary, LanguageHead::Tied(word.buffer()))
-            }
-        };
+        let (width, vocabulary, head) = head_parts(head);
         checks::length("rows of the projection to logits", dim, width)?;
         let node = hidden.node().filter(|_| self.training);
         let gradient = match node {

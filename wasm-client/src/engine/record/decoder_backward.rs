@@ -1,19 +1,19 @@
 //! A decoder's entries of the record, replayed backwards.
 
 use super::backward::Gradients;
-use super::tape::{RmsNormEntry, RotateEntry};
+use super::tape::{RotateEntry, StreamNormEntry};
 use super::{Recorded, Value, ValueOf};
 use crate::engine::EngineError;
 use crate::engine::kernels::decoder::{
-    DecoderKernels, RmsNormGradient, RotateCall, SwigluGradient,
+    DecoderKernels, RotateCall, StreamNormGradient, SwigluGradient,
 };
 
 impl<K: DecoderKernels> Recorded<K> {
     /// The gradient along the residual stream and that of the norm, added in one call.
-    pub(super) fn replay_rms_norm(
+    pub(super) fn replay_stream_norm(
         &mut self,
         node: usize,
-        entry: RmsNormEntry<K::Buffer>,
+        entry: StreamNormEntry<K::Buffer>,
         gradients: &mut Gradients<K>,
     ) -> Result<(), EngineError> {
         let d_y = gradients[node].take();
@@ -22,7 +22,7 @@ impl<K: DecoderKernels> Recorded<K> {
                 return Ok(());
             };
             let (d_x, add) = self.target(x, d_y.shape(), gradients)?;
-            self.rms_norm_gradient(&entry, &d_y, &d_x, add)?;
+            self.stream_norm_gradient(&entry, &d_y, &d_x, add)?;
             gradients[x] = Some(d_x);
             return Ok(());
         }
@@ -32,32 +32,35 @@ impl<K: DecoderKernels> Recorded<K> {
             (None, Some(d_sum)) => d_sum,
             (Some(d_y), None) => {
                 let d_x = self.scratch(d_y.shape())?;
-                self.rms_norm_gradient(&entry, &d_y, &d_x, false)?;
+                self.stream_norm_gradient(&entry, &d_y, &d_x, false)?;
                 d_x
             }
             (Some(d_y), Some(d_sum)) => {
                 let d_x = self.writable(d_sum)?;
-                self.rms_norm_gradient(&entry, &d_y, &d_x, true)?;
+                self.stream_norm_gradient(&entry, &d_y, &d_x, true)?;
                 d_x
             }
         };
         self.share(node, [entry.x, entry.residual], d_x, gradients)
     }
 
-    fn rms_norm_gradient(
+    fn stream_norm_gradient(
         &mut self,
-        entry: &RmsNormEntry<K::Buffer>,
+        entry: &StreamNormEntry<K::Buffer>,
         d_y: &ValueOf<K>,
         d_x: &ValueOf<K>,
         add: bool,
     ) -> Result<(), EngineError> {
-        let [rows, dim] = d_y.shape();
-        self.kernels.rms_norm_gradient(RmsNormGradient {
+        let [rows, columns] = d_y.shape();
+        let dim = entry.gain.shape()[1];
+        let rows = rows * (columns / dim);
+        self.kernels.stream_norm_gradient(StreamNormGradient {
             d_y: d_y.buffer(),
             x: entry.normalized.buffer(),
             rstd: entry.rstd.buffer(),
             gain: entry.gain.buffer(),
             d_x: d_x.buffer(),
+            centred: entry.centred,
             add,
             rows,
             dim,

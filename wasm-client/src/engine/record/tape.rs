@@ -37,7 +37,7 @@ pub(super) enum Entry<B: Clone> {
         input: usize,
         shape: [usize; 2],
     },
-    RmsNorm(RmsNormEntry<B>),
+    StreamNorm(StreamNormEntry<B>),
     Rotate(RotateEntry<B>),
     Swiglu {
         gate: Value<B>,
@@ -67,8 +67,8 @@ pub(super) struct LinearEntry<B: Clone> {
     pub(super) d_low_rank: Option<Value<B>>,
 }
 
-/// A root-mean-square norm. With a residual its second output is the sum.
-pub(super) struct RmsNormEntry<B: Clone> {
+/// A norm beside the residual stream. With a residual its second output is the sum.
+pub(super) struct StreamNormEntry<B: Clone> {
     pub(super) x: Option<usize>,
     pub(super) residual: Option<usize>,
     /// Whether there is a second output.
@@ -77,6 +77,8 @@ pub(super) struct RmsNormEntry<B: Clone> {
     pub(super) normalized: Value<B>,
     pub(super) rstd: Value<B>,
     pub(super) gain: Value<B>,
+    /// Whether it is a layer norm.
+    pub(super) centred: bool,
 }
 
 /// Rotary positions; the outputs are the queries and the keys.

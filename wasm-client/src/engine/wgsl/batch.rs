@@ -64,7 +64,8 @@ impl Tables {
                 } else {
                     tokens.next().copied()
                 };
-                rows.extend([id.unwrap_or(0), u32::from(is_virtual), position, b as u32]);
+                let place = batch.past + position;
+                rows.extend([id.unwrap_or(0), u32::from(is_virtual), place, b as u32]);
             }
             for from in (first..end).step_by(block_rows as usize) {
                 blocks.extend([from, end.min(from + block_rows), first, end]);
@@ -76,7 +77,7 @@ impl Tables {
                 .windows(2)
                 .map(|ends| ends[1] - ends[0])
                 .max()
-                .map(|n| n.max(1) - 1),
+                .map(|n| batch.past + n.max(1) - 1),
             label: batch.labels.iter().max().copied(),
             virtual_token: virtual_tokens.checked_sub(1),
         };
@@ -185,6 +186,7 @@ mod tests {
             token_starts: vec![0, 2, 3],
             labels: vec![1, 0],
             num_virtual_tokens: 1,
+            past: 0,
         }
     }
 

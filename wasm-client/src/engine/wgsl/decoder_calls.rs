@@ -2,15 +2,15 @@
 
 use super::super::decoder::LanguageHead;
 use super::super::kernels::decoder::{
-    DecoderKernels, LanguageLossCall, RmsNormCall, RmsNormGradient, RotateCall, SwigluCall,
+    DecoderKernels, LanguageLossCall, RotateCall, StreamNormCall, StreamNormGradient, SwigluCall,
     SwigluGradient,
 };
 use super::super::kernels::{Kernels, LinearCall, LinearInputGradient};
-use super::super::{EngineError, LinearLayer, Parameter, Weight, checks};
+use super::super::{EngineError, LinearLayer, Parameter, checks};
 use super::WgslKernels;
 use super::batch::Largest;
 use super::commands::Dispatch;
-use super::decoder_shader::DecoderShader;
+use super::decoder_shader::{DecoderShader, StreamNorm};
 use super::memory::GpuBuffer;
 use super::shader::{Shader, linear_groups};
 
@@ -21,7 +21,7 @@ const VIEW_ROWS: usize = 16;
 const MAX_GROUPS: u32 = 65_535;
 
 impl WgslKernels {
-    fn decoder_dispatch(
+    pub(super) fn decoder_dispatch(
         &mut self,
         shader: DecoderShader,
         buffers: &[&GpuBuffer],
@@ -52,7 +52,7 @@ impl WgslKernels {
     }
 
     /// Logits of one chunk of rows.
-    fn chunk_logits(
+    pub(super) fn chunk_logits(
         &mut self,
         hidden: &GpuBuffer,
         layer: &LinearLayer<GpuBuffer>,
@@ -92,6 +92,23 @@ impl WgslKernels {
     }
 }
 
+/// The projection to logits as a layer, `true` where it is to be used transposed.
+pub(super) fn frozen_head(
+    head: &LanguageHead<&GpuBuffer>,
+    [dim, vocabulary]: [usize; 2],
+) -> (bool, LinearLayer<GpuBuffer>) {
+    match head {
+        LanguageHead::Separate(weight) => (
+            false,
+            LinearLayer::frozen((*weight).clone(), [dim, vocabulary]),
+        ),
+        LanguageHead::Tied(word) => (
+            true,
+            LinearLayer::frozen((*word).clone(), [vocabulary, dim]),
+        ),
+    }
+}
+
 impl DecoderKernels for WgslKernels {
     fn embed_tokens(
         &mut self,
@@ -117,7 +134,7 @@ impl DecoderKernels for WgslKernels {
         )
     }
 
-    fn rms_norm(&mut self, call: RmsNormCall<'_, GpuBuffer>) -> Result<(), EngineError> {
+    fn stream_norm(&mut self, call: StreamNormCall<'_, GpuBuffer>) -> Result<(), EngineError> {
         call.check()?;
         let words = [
             call.rows as u32,
@@ -125,31 +142,28 @@ impl DecoderKernels for WgslKernels {
             call.eps.to_bits(),
         ];
         let groups = [words[0].div_ceil(8), 1, 1];
-        let RmsNormCall {
-            x, gain, rstd, y, ..
-        } = call;
-        match call.residual {
-            Some(residual) => self.decoder_dispatch(
-                DecoderShader::RmsNorm(true),
-                &[x, residual.before, gain, residual.sum, rstd, y],
-                &words,
-                groups,
-            ),
-            None => {
-                let buffers = [x, gain, rstd, y];
-                self.decoder_dispatch(DecoderShader::RmsNorm(false), &buffers, &words, groups)
-            }
-        }
+        let norm = StreamNorm {
+            adds: call.residual.is_some(),
+            centred: call.bias.is_some(),
+        };
+        let (before, sum) = call
+            .residual
+            .map(|residual| (residual.before, residual.sum))
+            .unzip();
+        let read = [Some(call.x), before, Some(call.gain), call.bias];
+        let written = [sum, Some(call.rstd), Some(call.y)];
+        let buffers: Vec<&GpuBuffer> = read.into_iter().chain(written).flatten().collect();
+        self.decoder_dispatch(DecoderShader::StreamNorm(norm), &buffers, &words, groups)
     }
 
-    fn rms_norm_gradient(
+    fn stream_norm_gradient(
         &mut self,
-        call: RmsNormGradient<'_, GpuBuffer>,
+        call: StreamNormGradient<'_, GpuBuffer>,
     ) -> Result<(), EngineError> {
         call.check()?;
         let rows = call.rows as u32;
         self.decoder_dispatch(
-            DecoderShader::RmsNormGradient,
+            DecoderShader::StreamNormGradient(call.centred),
             &[call.d_y, call.x, call.rstd, call.gain, call.d_x],
             &[rows, Self::vectors("dim", call.dim)?, u32::from(call.add)],
             [rows.div_ceil(8), 1, 1],
@@ -208,16 +222,7 @@ impl DecoderKernels for WgslKernels {
         let labels = &mut self.batch.row_labels;
         Self::fill(&self.device, &mut self.memory, labels, call.labels)?;
         let labels = labels.clone();
-        let (tied, weight, shape) = match call.head {
-            LanguageHead::Separate(weight) => (false, weight, [dim, vocabulary]),
-            LanguageHead::Tied(word) => (true, word, [vocabulary, dim]),
-        };
-        let layer = LinearLayer {
-            weight: Weight::Frozen(weight.clone()),
-            bias: None,
-            lora: None,
-            shape,
-        };
+        let (tied, layer) = frozen_head(&call.head, [dim, vocabulary]);
         let rows = call.chunk_rows(self.chunk_unit());
         let logits = self.allocate(rows.min(call.labels.len()), vocabulary)?;
         for first in (0..call.labels.len()).step_by(rows) {

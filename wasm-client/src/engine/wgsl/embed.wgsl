@@ -1,7 +1,7 @@
-// Token rows: word (or the prompt's row) + position + token type 0. `rows` holds per row: token
+// Token rows: word (or the prompt's row) + position + token type 0 where there are types. `rows` holds per row: token
 // id, or the virtual token's number; 1 if virtual; position; sequence. `word_vector` reads the word
 // table, whatever it is kept in.
-struct Call { count: u32, dim4: u32, prompt_offset: u32, word_rows: u32 }
+struct Call { count: u32, dim4: u32, prompt_offset: u32, word_rows: u32, typed: u32 }
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> position: array<vec4<f32>>;
@@ -18,7 +18,8 @@ fn main(
   if (at >= call.count) { return; }
   let row = rows[at / call.dim4];
   let column = at % call.dim4;
-  var value = position[row.z * call.dim4 + column] + token_type[column];
+  var value = position[row.z * call.dim4 + column];
+  if (call.typed != 0u) { value += token_type[column]; }
   if (row.y == 0u) {
     value += word_vector(row.x, column);
   } else {

@@ -33,13 +33,16 @@ impl WgslKernels {
         out.expect("embedded rows", count as usize * 4)?;
         word.expect_matrix("word table", [word.rows, dim])?;
         position.expect("position table", position.rows * dim)?;
-        token_type.expect("type table", dim)?;
+        if let Some(types) = token_type {
+            types.expect("type table", dim)?;
+        }
         let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
         let mut buffers = vec![
             &self.batch.rows,
             word,
             position,
-            token_type,
+            // Something must be bound; without types it is not read.
+            token_type.as_ref().unwrap_or(position),
             &self.adapter.flat,
         ];
         buffers.extend(word.scales.as_ref().map(|scales| &scales.values));
@@ -49,7 +52,13 @@ impl WgslKernels {
             &Dispatch {
                 shader: Shader::Embed(word.integers()),
                 buffers: &buffers,
-                words: &[count, dim4, offset, word.rows.next_multiple_of(4) as u32],
+                words: &[
+                    count,
+                    dim4,
+                    offset,
+                    word.rows.next_multiple_of(4) as u32,
+                    u32::from(token_type.is_some()),
+                ],
                 groups: linear_groups(count),
             },
         )

@@ -1,5 +1,6 @@
-// GELU by the error function, and SiLU; each with its derivative.
-struct Call { len4: u32, silu: u32 }
+// GELU by the error function (0), SiLU (1) and GELU by the hyperbolic tangent (2); each with its
+// derivative.
+struct Call { len4: u32, kind: u32 }
 @group(0) @binding(0) var<uniform> call: Call;
 
 const GROUP: u32 = 64u;
@@ -20,13 +21,23 @@ fn normal(x: vec4<f32>) -> array<vec4<f32>, 2> {
   return array<vec4<f32>, 2>(below, 0.3989422804014327 * falling);
 }
 
+// (1 + tanh u)/2 = sigmoid(2u) with u = √(2/π)·(x + 0.044715·x³).
+fn half_tanh(x: vec4<f32>) -> vec4<f32> {
+  return 1.0 / (1.0 + exp(-1.5957691216057308 * (x + 0.044715 * x * x * x)));
+}
+
 fn value_of(x: vec4<f32>) -> vec4<f32> {
-  if (call.silu != 0u) { return x / (1.0 + exp(-x)); }
+  if (call.kind == 1u) { return x / (1.0 + exp(-x)); }
+  if (call.kind == 2u) { return x * half_tanh(x); }
   return x * normal(x)[0];
 }
 
 fn slope_of(x: vec4<f32>) -> vec4<f32> {
-  if (call.silu != 0u) {
+  if (call.kind == 2u) {
+    let s = half_tanh(x);
+    return s + x * s * (1.0 - s) * 1.5957691216057308 * (1.0 + 0.134145 * x * x);
+  }
+  if (call.kind == 1u) {
     let s = 1.0 / (1.0 + exp(-x));
     return s * (1.0 + x * (1.0 - s));
   }

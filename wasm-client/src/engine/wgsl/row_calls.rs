@@ -101,7 +101,7 @@ impl WgslKernels {
             &Dispatch {
                 shader: Shader::Activation,
                 buffers: &[x, y],
-                words: &[len4, u32::from(kind == Activation::Silu)],
+                words: &[len4, function_number(kind)],
                 groups: linear_groups(len4),
             },
         )
@@ -128,9 +128,18 @@ impl WgslKernels {
             &Dispatch {
                 shader,
                 buffers,
-                words: &[len4, u32::from(kind == Activation::Silu)],
+                words: &[len4, function_number(kind)],
                 groups: linear_groups(len4),
             },
         )
+    }
+}
+
+/// As `nonlinear.wgsl` counts them.
+fn function_number(kind: Activation) -> u32 {
+    match kind {
+        Activation::Gelu => 0,
+        Activation::Silu => 1,
+        Activation::GeluTanh => 2,
     }
 }

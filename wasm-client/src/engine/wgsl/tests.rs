@@ -103,6 +103,7 @@ fn batch(lengths: &[u32], num_virtual_tokens: u32) -> Batch {
         token_starts,
         labels: (0..lengths.len() as u32).map(|b| b % 3).collect(),
         num_virtual_tokens,
+        past: 0,
     }
 }
 

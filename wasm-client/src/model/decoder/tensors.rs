@@ -1,6 +1,9 @@
 //! The shape of a decoder, its linear layers, and its frozen tensors, each with place and shape.
 
-/// The sizes of a Llama-type decoder.
+use crate::engine::decoder::RotaryScaling;
+use crate::engine::quantised::WeightPrecision;
+
+/// The sizes of a decoder, and which of its kind's parts it has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DecoderShape {
     /// Width of the residual stream.
@@ -17,12 +20,92 @@ pub struct DecoderShape {
     pub intermediate: usize,
     /// Tokens that the embedding knows, and columns of the logits.
     pub vocabulary: usize,
+    /// Positions that it was trained for.
+    pub context: usize,
     /// Added to the mean of the squares in the norms.
     pub norm_eps: f32,
     /// Of the rotary positions.
     pub rope_base: f32,
+    /// What becomes of their frequencies.
+    pub rope_scaling: RotaryScaling,
     /// Whether logits are made by the word embeddings.
     pub tied: bool,
+    /// What the blocks are made of.
+    pub style: BlockStyle,
+    /// Which linear layers have a bias.
+    pub biases: Biases,
+    /// Whether the heads of queries and keys are normalized before they are turned (Qwen3).
+    pub head_norms: bool,
+}
+
+/// What the blocks are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockStyle {
+    /// Root-mean-square norms, rotary positions, gated MLP (Touvron et al. 2023).
+    Llama,
+    /// Layer norms, a table of positions, two layers with GELU between (Radford et al. 2019).
+    Gpt2,
+}
+
+/// Which linear layers have a bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Biases {
+    /// Queries, keys and values (Qwen2).
+    pub projections: bool,
+    /// Output of the attention.
+    pub output: bool,
+    /// The MLP.
+    pub mlp: bool,
+}
+
+impl Biases {
+    /// Every layer has one (GPT-2).
+    pub const ALL: Self = Self {
+        projections: true,
+        output: true,
+        mlp: true,
+    };
+}
+
+impl DecoderShape {
+    /// What Llama-type decoders have in common, without sizes.
+    pub const LLAMA: Self = Self {
+        dim: 0,
+        layers: 0,
+        heads: 0,
+        kv_heads: 0,
+        head_dim: 0,
+        intermediate: 0,
+        vocabulary: 0,
+        context: 2048,
+        norm_eps: 1e-5,
+        rope_base: 10_000.0,
+        rope_scaling: RotaryScaling::None,
+        tied: false,
+        style: BlockStyle::Llama,
+        biases: Biases {
+            projections: false,
+            output: false,
+            mlp: false,
+        },
+        head_norms: false,
+    };
+
+    /// The linear layers of a block, in the adapter's order.
+    pub fn targets(&self) -> &'static [DecoderTarget] {
+        const GPT2: [DecoderTarget; 6] = [
+            DecoderTarget::Q,
+            DecoderTarget::K,
+            DecoderTarget::V,
+            DecoderTarget::O,
+            DecoderTarget::Up,
+            DecoderTarget::Down,
+        ];
+        match self.style {
+            BlockStyle::Llama => &DecoderTarget::ALL,
+            BlockStyle::Gpt2 => &GPT2,
+        }
+    }
 }
 
 /// A linear layer of a block.
@@ -68,33 +151,104 @@ impl DecoderTarget {
             Self::Down => [shape.intermediate, shape.dim],
         }
     }
+
+    /// Whether it has a bias in a decoder of this shape.
+    pub fn has_bias(self, shape: &DecoderShape) -> bool {
+        match self {
+            Self::Q | Self::K | Self::V => shape.biases.projections,
+            Self::O => shape.biases.output,
+            Self::Gate | Self::Up | Self::Down => shape.biases.mlp,
+        }
+    }
 }
 
-/// One frozen tensor. Matrices of linear layers are `[in, out]`; there are no biases.
+/// Where a norm stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DecoderNorm {
+    /// Before a block's attention.
+    Attention(u32),
+    /// Before a block's MLP.
+    Mlp(u32),
+    /// After the last block.
+    Last,
+}
+
+/// One frozen tensor. Matrices of linear layers are `[in, out]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DecoderTensor {
     /// `[vocabulary, dim]`.
     Word,
-    /// `[1, dim]`, before a block's attention.
-    AttentionNorm(u32),
-    /// `[1, dim]`, before a block's MLP.
-    MlpNorm(u32),
+    /// `[context, dim]`, of a decoder without rotary positions.
+    Position,
+    /// `[1, dim]`.
+    NormGain(DecoderNorm),
+    /// `[1, dim]`, of a layer norm.
+    NormBias(DecoderNorm),
+    /// `[1, head_dim]`: the norm of each head of the queries.
+    QueryNorm(u32),
+    /// `[1, head_dim]`: of each head of the keys.
+    KeyNorm(u32),
     /// `[in, out]`.
     Weight(u32, DecoderTarget),
-    /// `[1, dim]`, after the last block.
-    Norm,
+    /// `[1, out]`.
+    Bias(u32, DecoderTarget),
     /// `[dim, vocabulary]`; a tied decoder has none.
     LanguageHead,
 }
 
 impl DecoderTensor {
+    /// All tensors of a decoder of this shape.
+    pub fn all(shape: &DecoderShape) -> Vec<Self> {
+        let mut tensors = vec![Self::Word];
+        if shape.style == BlockStyle::Gpt2 {
+            tensors.push(Self::Position);
+        }
+        let norm = |tensors: &mut Vec<Self>, place| {
+            tensors.push(Self::NormGain(place));
+            if shape.style == BlockStyle::Gpt2 {
+                tensors.push(Self::NormBias(place));
+            }
+        };
+        for layer in 0..shape.layers {
+            norm(&mut tensors, DecoderNorm::Attention(layer));
+            norm(&mut tensors, DecoderNorm::Mlp(layer));
+            for &target in shape.targets() {
+                tensors.push(Self::Weight(layer, target));
+                if target.has_bias(shape) {
+                    tensors.push(Self::Bias(layer, target));
+                }
+            }
+            if shape.head_norms {
+                tensors.extend([Self::QueryNorm(layer), Self::KeyNorm(layer)]);
+            }
+        }
+        norm(&mut tensors, DecoderNorm::Last);
+        if !shape.tied {
+            tensors.push(Self::LanguageHead);
+        }
+        tensors
+    }
+
     /// `[rows, columns]`.
     pub fn shape(self, shape: &DecoderShape) -> [usize; 2] {
         match self {
             Self::Word => [shape.vocabulary, shape.dim],
-            Self::AttentionNorm(_) | Self::MlpNorm(_) | Self::Norm => [1, shape.dim],
+            Self::Position => [shape.context, shape.dim],
+            Self::NormGain(_) | Self::NormBias(_) => [1, shape.dim],
+            Self::QueryNorm(_) | Self::KeyNorm(_) => [1, shape.head_dim],
             Self::Weight(_, target) => target.shape(shape),
+            Self::Bias(_, target) => [1, target.shape(shape)[1]],
             Self::LanguageHead => [shape.dim, shape.vocabulary],
+        }
+    }
+
+    /// What this tensor is kept in where the model's matrices are to be in `precision`: vectors and
+    /// the table of positions stay in f32, words take eight bits at least, as an encoder's.
+    pub fn precision(self, precision: WeightPrecision) -> WeightPrecision {
+        match (self, precision) {
+            (Self::Word, WeightPrecision::Int4) => WeightPrecision::Int8,
+            (Self::Word | Self::Weight(..) | Self::LanguageHead, precision) => precision,
+            _ => WeightPrecision::F32,
         }
     }
 }

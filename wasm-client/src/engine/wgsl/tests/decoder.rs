@@ -1,10 +1,10 @@
 //! What only decoders use: their norms, rotary positions, gated unit and loss.
 
 use super::super::super::EngineError;
-use super::super::super::decoder::{LanguageHead, NOT_SCORED, Rotary};
+use super::super::super::decoder::{LanguageHead, NOT_SCORED, Rotary, RotaryScaling};
 use super::super::super::kernels::Kernels;
 use super::super::super::kernels::decoder::{
-    DecoderKernels, LanguageLossCall, Residual, RmsNormCall, RmsNormGradient, RotateCall,
+    DecoderKernels, LanguageLossCall, Residual, RotateCall, StreamNormCall, StreamNormGradient,
     SwigluCall, SwigluGradient,
 };
 use super::*;
@@ -12,32 +12,35 @@ use super::*;
 const EPS: f32 = 1e-5;
 
 #[test]
-fn rms_norms_go_with_and_without_a_residual_and_add_to_its_gradient() {
+fn stream_norms_go_with_and_without_a_residual_and_add_to_its_gradient() {
     on_device(|kernels| {
         for (rows, adds) in [(1, false), (7, true), (33, false), (130, true)] {
-            rms_norm(kernels, rows, adds);
+            for centred in [false, true] {
+                stream_norm(kernels, rows, adds, centred);
+            }
         }
     });
 }
 
-fn rms_norm(kernels: &mut WgslKernels, rows: usize, adds: bool) {
+fn stream_norm(kernels: &mut WgslKernels, rows: usize, adds: bool, centred: bool) {
     const DIM: usize = 52;
     let mut values = Values(rows as u32);
     let [x, before, d_y, d_sum] = [(); 4].map(|()| values.take(rows * DIM));
-    let gain = values.take(DIM);
+    let (gain, bias) = (values.take(DIM), values.take(DIM));
     let [x_at, before_at, d_y_at, d_x_at] =
         [&x, &before, &d_y, &d_sum].map(|v| put(kernels, v, rows));
-    let gain_at = kernels.upload(&gain, [1, DIM]).unwrap();
+    let [gain_at, bias_at] = [&gain, &bias].map(|v| kernels.upload(v, [1, DIM]).unwrap());
     let [sum_at, y_at] = [(); 2].map(|()| scratch(kernels, rows, DIM));
     let rstd_at = scratch(kernels, rows, 1);
     kernels
-        .rms_norm(RmsNormCall {
+        .stream_norm(StreamNormCall {
             x: &x_at,
             residual: adds.then_some(Residual {
                 before: &before_at,
                 sum: &sum_at,
             }),
             gain: &gain_at,
+            bias: centred.then_some(&bias_at),
             eps: EPS,
             rstd: &rstd_at,
             y: &y_at,
@@ -46,12 +49,13 @@ fn rms_norm(kernels: &mut WgslKernels, rows: usize, adds: bool) {
         })
         .unwrap();
     kernels
-        .rms_norm_gradient(RmsNormGradient {
+        .stream_norm_gradient(StreamNormGradient {
             d_y: &d_y_at,
             x: if adds { &sum_at } else { &x_at },
             rstd: &rstd_at,
             gain: &gain_at,
             d_x: &d_x_at,
+            centred,
             add: adds,
             rows,
             dim: DIM,
@@ -63,17 +67,24 @@ fn rms_norm(kernels: &mut WgslKernels, rows: usize, adds: bool) {
         .zip(wide(&before))
         .map(|(x, b)| x + share * b)
         .collect();
-    let (gain, d_y, d_sum) = (wide(&gain), wide(&d_y), wide(&d_sum));
+    let (gain, bias) = (wide(&gain), wide(&bias));
+    let (d_y, d_sum) = (wide(&d_y), wide(&d_sum));
+    let centre = f64::from(u8::from(centred));
     let (mut y, mut d_x) = (Vec::new(), Vec::new());
     for row in 0..rows {
         let part = row * DIM..(row + 1) * DIM;
         let (s, d_y, d_sum) = (&sums[part.clone()], &d_y[part.clone()], &d_sum[part]);
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / DIM as f64;
+        let middle = centre * mean(&mut s.iter().copied());
+        let s: Vec<f64> = s.iter().map(|s| s - middle).collect();
         let rstd = 1.0 / (mean(&mut s.iter().map(|s| s * s)) + f64::from(EPS)).sqrt();
         let slope = mean(&mut (0..DIM).map(|c| d_y[c] * gain[c] * s[c] * rstd));
-        y.extend((0..DIM).map(|c| s[c] * rstd * gain[c]));
+        let level = centre * mean(&mut (0..DIM).map(|c| d_y[c] * gain[c]));
+        y.extend((0..DIM).map(|c| s[c] * rstd * gain[c] + centre * bias[c]));
         d_x.extend(
-            (0..DIM).map(|c| rstd * (d_y[c] * gain[c] - s[c] * rstd * slope) + share * d_sum[c]),
+            (0..DIM).map(|c| {
+                rstd * (d_y[c] * gain[c] - level - s[c] * rstd * slope) + share * d_sum[c]
+            }),
         );
     }
     assert_near(&get(kernels, &y_at, rows * DIM), &y, "norm");
@@ -102,6 +113,7 @@ fn rotate(kernels: &mut WgslKernels, head_dim: usize) {
     let rows = batch.rows();
     kernels.begin(&batch).unwrap();
     let rotary = Rotary {
+        scaling: RotaryScaling::None,
         base: 100.0,
         head_dim,
     };

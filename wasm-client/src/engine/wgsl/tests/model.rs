@@ -21,7 +21,7 @@ fn tables(
         EmbeddingTables {
             word,
             position,
-            token_type,
+            token_type: Some(token_type),
         },
         host,
     )
@@ -92,7 +92,7 @@ fn rows_of_a_quantised_table_are_its_dequantised_rows() {
             let tables = EmbeddingTables {
                 word: kernels.upload_quantised(matrix).unwrap(),
                 position: kernels.upload(&zeros, [20, dim]).unwrap(),
-                token_type: kernels.upload(&zeros[..dim], [1, dim]).unwrap(),
+                token_type: Some(kernels.upload(&zeros[..dim], [1, dim]).unwrap()),
             };
             for lengths in [&[1][..], &[3, 1, 6]] {
                 let batch = batch(lengths, 0);

@@ -111,6 +111,15 @@ fn value_and_slope(kind: Activation, x: f64) -> (f64, f64) {
             let density = (-0.5 * x * x).exp() / (2.0 * core::f64::consts::PI).sqrt();
             (x * below, below + x * density)
         }
+        Activation::GeluTanh => {
+            let rate = (2.0 / core::f64::consts::PI).sqrt();
+            let t = (rate * (x + 0.044715 * x * x * x)).tanh();
+            let rise = rate * (1.0 + 3.0 * 0.044715 * x * x);
+            (
+                0.5 * x * (1.0 + t),
+                0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * rise,
+            )
+        }
         Activation::Silu => {
             let s = 1.0 / (1.0 + (-x).exp());
             (x * s, s * (1.0 + x * (1.0 - s)))
@@ -125,7 +134,7 @@ fn activations_and_their_slopes_also_in_place() {
         let mut values = Values(1);
         let x: Vec<_> = values.take(LEN).iter().map(|value| 5.0 * value).collect();
         let d_y = values.take(LEN);
-        for kind in [Activation::Gelu, Activation::Silu] {
+        for kind in [Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
             let [x_at, d_y_at] = [&x, &d_y].map(|values| put(kernels, values, 1));
             let [y, d_x] = [(); 2].map(|()| scratch(kernels, 1, LEN));
             kernels.activation(kind, &x_at, &y, LEN).unwrap();

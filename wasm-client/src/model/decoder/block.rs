@@ -1,0 +1,162 @@
+//! A block of a decoder: attention and MLP, each behind a norm that the block before has made.
+
+use super::tensors::{BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
+use super::{Attention, DecoderAdapter};
+use crate::engine::decoder::{DecoderEngine, Rotary, StreamNorm};
+use crate::engine::{Activation, EngineError, LinearLayer, Weight};
+
+/// A block's layers on the tensors `T` of one engine.
+#[derive(Clone, Debug)]
+pub(super) struct Block<T> {
+    pub(super) attention_norm: StreamNorm<T>,
+    pub(super) mlp_norm: StreamNorm<T>,
+    q: LinearLayer<T>,
+    k: LinearLayer<T>,
+    v: LinearLayer<T>,
+    o: LinearLayer<T>,
+    head_norms: Option<[StreamNorm<T>; 2]>,
+    /// None where the MLP has no gate.
+    gate: Option<LinearLayer<T>>,
+    up: LinearLayer<T>,
+    down: LinearLayer<T>,
+}
+
+impl<T: Clone> Block<T> {
+    pub(super) fn build<E>(
+        shape: &DecoderShape,
+        layer: u32,
+        adapter: &DecoderAdapter,
+        take: &mut impl FnMut(DecoderTensor) -> Result<T, E>,
+    ) -> Result<Self, E> {
+        let attention_norm = norm_layer(shape, DecoderNorm::Attention(layer), take)?;
+        let mlp_norm = norm_layer(shape, DecoderNorm::Mlp(layer), take)?;
+        let mut linear = |target: DecoderTarget| {
+            let bias = match target.has_bias(shape) {
+                true => Some(Weight::Frozen(take(DecoderTensor::Bias(layer, target))?)),
+                false => None,
+            };
+            Ok(LinearLayer {
+                weight: Weight::Frozen(take(DecoderTensor::Weight(layer, target))?),
+                bias,
+                lora: adapter.lora.get(&(layer, target)).cloned(),
+                shape: target.shape(shape),
+            })
+        };
+        let [q, k, v, o, gate, up, down] = DecoderTarget::ALL;
+        let (q, k, v, o) = (linear(q)?, linear(k)?, linear(v)?, linear(o)?);
+        let gate = match shape.style {
+            BlockStyle::Llama => Some(linear(gate)?),
+            BlockStyle::Gpt2 => None,
+        };
+        let (up, down) = (linear(up)?, linear(down)?);
+        let mut head_norm = |tensor| {
+            Ok(StreamNorm {
+                gain: take(tensor)?,
+                bias: None,
+                eps: shape.norm_eps,
+            })
+        };
+        let head_norms = match shape.head_norms {
+            true => Some([
+                head_norm(DecoderTensor::QueryNorm(layer))?,
+                head_norm(DecoderTensor::KeyNorm(layer))?,
+            ]),
+            false => None,
+        };
+        Ok(Self {
+            attention_norm,
+            mlp_norm,
+            q,
+            k,
+            v,
+            o,
+            head_norms,
+            gate,
+            up,
+            down,
+        })
+    }
+
+    /// The LoRA factors of its layers, in place of any that were there.
+    pub(super) fn attach(&mut self, layer: u32, adapter: &DecoderAdapter) {
+        let [q, k, v, o, gate, up, down] = DecoderTarget::ALL;
+        let layers = [
+            (q, Some(&mut self.q)),
+            (k, Some(&mut self.k)),
+            (v, Some(&mut self.v)),
+            (o, Some(&mut self.o)),
+            (gate, self.gate.as_mut()),
+            (up, Some(&mut self.up)),
+            (down, Some(&mut self.down)),
+        ];
+        for (target, linear) in layers {
+            if let Some(linear) = linear {
+                linear.lora = adapter.lora.get(&(layer, target)).cloned();
+            }
+        }
+    }
+
+    /// Handles are dropped as soon as they are used, so that the engine can use their memory again.
+    pub(super) fn attend<E: DecoderEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        x: T,
+        shape: &DecoderShape,
+        attention: &mut impl Attention<E>,
+    ) -> Result<T, EngineError> {
+        let [mut q, mut k, v] = engine.projections(&x, [&self.q, &self.k, &self.v])?;
+        drop(x);
+        if let Some([query_norm, key_norm]) = &self.head_norms {
+            q = engine.stream_norm(&q, query_norm)?;
+            k = engine.stream_norm(&k, key_norm)?;
+        }
+        if shape.style == BlockStyle::Llama {
+            let rotary = Rotary {
+                base: shape.rope_base,
+                scaling: shape.rope_scaling,
+                head_dim: shape.head_dim,
+            };
+            (q, k) = engine.rotate(q, k, &rotary)?;
+        }
+        let attended = attention.attend(engine, [&q, &k, &v], shape.heads)?;
+        drop((q, k, v));
+        engine.linear(&attended, &self.o)
+    }
+
+    pub(super) fn transform<E: DecoderEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        x: T,
+    ) -> Result<T, EngineError> {
+        let inner = match &self.gate {
+            Some(gate) => {
+                let gate = engine.linear(&x, gate)?;
+                let up = engine.linear(&x, &self.up)?;
+                drop(x);
+                engine.swiglu(&gate, &up)?
+            }
+            None => {
+                let up = engine.linear(&x, &self.up)?;
+                drop(x);
+                engine.activation(&up, Activation::GeluTanh)?
+            }
+        };
+        engine.linear(&inner, &self.down)
+    }
+}
+
+/// A norm of the residual stream.
+pub(super) fn norm_layer<T, E>(
+    shape: &DecoderShape,
+    place: DecoderNorm,
+    take: &mut impl FnMut(DecoderTensor) -> Result<T, E>,
+) -> Result<StreamNorm<T>, E> {
+    Ok(StreamNorm {
+        gain: take(DecoderTensor::NormGain(place))?,
+        bias: match shape.style {
+            BlockStyle::Llama => None,
+            BlockStyle::Gpt2 => Some(take(DecoderTensor::NormBias(place))?),
+        },
+        eps: shape.norm_eps,
+    })
+}
