@@ -5,7 +5,7 @@ carry: hidden size 32, 2 layers, 4 heads, 48 in between, 96 tokens. This file ha
 only; make.py fills and writes the models, passes.py computes with them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import transformers
@@ -40,7 +40,7 @@ class Miniature:
     largest_file: str = "1MB"
     # Whether a prompt-tuning adapter is written too.
     prompt: bool = False
-    is_decoder: bool = field(default=True)
+    is_decoder: bool = True
 
 
 def llama_like(config_class, **changes):
