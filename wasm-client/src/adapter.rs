@@ -7,6 +7,7 @@ use choir_shared::task::{AdapterLayout, Part, PartKind, Payload, Target, TaskCon
 use crate::engine::{LoraFactors, Parameter};
 
 pub mod initial;
+pub mod peft;
 
 /// What of the model is trained, as views of one flat vector.
 #[derive(Clone, Debug, Default, PartialEq)]

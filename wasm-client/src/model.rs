@@ -3,7 +3,10 @@
 use crate::adapter::AdapterViews;
 use crate::engine::{Engine, EngineError, LinearLayer, Weight};
 
+pub(crate) mod checkpoint;
+pub mod config;
 pub mod decoder;
+pub mod decoder_loader;
 pub mod encoder;
 pub mod loader;
 pub mod tensors;

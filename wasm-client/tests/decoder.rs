@@ -40,6 +40,7 @@ fn adapter(targets: &[DecoderTarget], virtual_tokens: usize) -> DecoderAdapter {
     let lora = DecoderLora {
         rank: 2,
         alpha: 4.0,
+        rank_stabilised: false,
         targets: targets.to_vec(),
     };
     DecoderAdapter::new(&SHAPE, &lora, virtual_tokens)
@@ -169,6 +170,7 @@ fn layer_norms_and_a_table_of_positions_match_finite_differences() {
     let lora = DecoderLora {
         rank: 2,
         alpha: 4.0,
+        rank_stabilised: false,
         targets: shape.targets().to_vec(),
     };
     gradients_match_finite_differences(shape, DecoderAdapter::new(&shape, &lora, 2));

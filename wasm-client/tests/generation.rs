@@ -37,6 +37,7 @@ fn decoder<E: GeneratingEngine>(engine: &mut E, shape: DecoderShape) -> Decoder<
     let lora = DecoderLora {
         rank: 4,
         alpha: 4.0,
+        rank_stabilised: false,
         targets: shape.targets().to_vec(),
     };
     let adapter = DecoderAdapter::new(&shape, &lora, 0);

@@ -37,6 +37,7 @@ pub fn adapter() -> DecoderAdapter {
     let lora = DecoderLora {
         rank: 8,
         alpha: 16.0,
+        rank_stabilised: false,
         targets: vec![q, k, v, o],
     };
     DecoderAdapter::new(&SHAPE, &lora, 0)

@@ -1,11 +1,14 @@
-//! From a file's tensors to an encoder on an engine. Names are those of BERT checkpoints, with or
-//! without the prefix `bert.`; matrices of linear layers lie `[out, in]` in the file.
+//! From a file's tensors to an encoder on an engine. Names are those of BERT or DistilBERT
+//! checkpoints, with or without the prefix `bert.` or `distilbert.`; matrices of linear layers lie
+//! `[out, in]` in the file.
 
 use std::collections::BTreeMap;
 
 use choir_shared::task::{EncoderShape, Target};
 
 use super::Encoder;
+use super::checkpoint;
+use super::config::Architecture;
 use super::tensors::{EncoderTensor, NormPlace};
 use super::weights::{FileTensor, SafetensorsReader, WeightsError};
 use crate::engine::quantised::WeightPrecision;
@@ -24,12 +27,20 @@ pub enum LoadError {
     /// A tensor that no encoder of this shape has.
     #[error("the model file has a tensor that the encoder does not know: {0}")]
     Unknown(String),
+    /// A tensor that no model of this kind has.
+    #[error("the checkpoint has a tensor {name} that is not known; read are {known}")]
+    UnknownTensor {
+        /// The tensor.
+        name: String,
+        /// Those that are read, N for the number of a block.
+        known: String,
+    },
     /// A tensor of another shape.
-    #[error("tensor {name} has shape {found:?}, the encoder's is {expected:?}")]
+    #[error("tensor {name} has shape {found:?}, the model's is {expected:?}")]
     Shape {
         /// The tensor.
         name: String,
-        /// As the encoder has it.
+        /// As the model has it.
         expected: Vec<usize>,
         /// As the file has it.
         found: Vec<usize>,
@@ -42,6 +53,7 @@ pub enum LoadError {
 /// Takes a file's bytes and sends each tensor to the engine when it is complete.
 #[derive(Debug)]
 pub struct EncoderLoader<T> {
+    architecture: Architecture,
     shape: EncoderShape,
     precision: WeightPrecision,
     reader: SafetensorsReader,
@@ -51,12 +63,18 @@ pub struct EncoderLoader<T> {
 }
 
 impl<T: Clone> EncoderLoader<T> {
-    /// Expects the tensors of an encoder of this shape.
+    /// Expects the tensors of BERT in this shape.
     pub fn new(shape: EncoderShape) -> Self {
+        Self::of(Architecture::Bert, shape)
+    }
+
+    /// Expects the tensors of an encoder of this kind and shape.
+    pub fn of(architecture: Architecture, shape: EncoderShape) -> Self {
         let wanted = EncoderTensor::all(&shape)
             .into_iter()
-            .map(|tensor| (file_name(tensor), tensor));
+            .map(|tensor| (name_in(architecture, tensor), tensor));
         Self {
+            architecture,
             shape,
             precision: WeightPrecision::F32,
             reader: SafetensorsReader::default(),
@@ -82,7 +100,16 @@ impl<T: Clone> EncoderLoader<T> {
         engine: &mut E,
         bytes: &[u8],
     ) -> Result<(), LoadError> {
+        if self.architecture == Architecture::DistilBert
+            && let Some(tensor) = self.wanted.remove(&file_name(EncoderTensor::TokenType))
+        {
+            // It has no types: a row of zeros is none.
+            let dim = self.shape.dim as usize;
+            self.loaded
+                .insert(tensor, engine.frozen(&vec![0.0; dim], [1, dim])?);
+        }
         let Self {
+            architecture,
             shape,
             precision,
             reader,
@@ -90,7 +117,7 @@ impl<T: Clone> EncoderLoader<T> {
             loaded,
         } = self;
         reader.push(bytes, |file| {
-            let Some(tensor) = claim(wanted, &file.name)? else {
+            let Some(tensor) = claim(*architecture, wanted, &file.name)? else {
                 return Ok(());
             };
             let (values, dimensions) = as_engine_wants(tensor, file, shape)?;
@@ -120,13 +147,22 @@ impl<T: Clone> EncoderLoader<T> {
 
 /// The tensor of this name, taken off the list; none for those that pooled embeddings do not need.
 fn claim(
+    architecture: Architecture,
     wanted: &mut BTreeMap<String, EncoderTensor>,
     name: &str,
 ) -> Result<Option<EncoderTensor>, LoadError> {
-    let plain = name.strip_prefix("bert.").unwrap_or(name);
-    let unused = plain == "embeddings.position_ids"
-        || plain.starts_with("pooler.")
-        || plain.starts_with("cls.");
+    let prefix = checkpoint::prefix(architecture);
+    let plain = name.strip_prefix(prefix).unwrap_or(name);
+    const HEADS: [&str; 7] = [
+        "pooler.",
+        "cls.",
+        "classifier.",
+        "pre_classifier.",
+        "qa_outputs.",
+        "vocab_",
+        "embeddings.position_ids",
+    ];
+    let unused = HEADS.iter().any(|head| plain.starts_with(head));
     match wanted.remove(plain) {
         Some(tensor) => Ok(Some(tensor)),
         None if unused => Ok(None),
@@ -166,7 +202,7 @@ fn as_engine_wants(
 }
 
 /// `[rows, columns]` to `[columns, rows]`, a tile at a time so that both sides stay in cache.
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     const TILE: usize = 32;
     let mut out = vec![0.0; values.len()];
     for row in (0..rows).step_by(TILE) {
@@ -181,7 +217,51 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     out
 }
 
-/// The tensor's name in a checkpoint, without prefix.
+/// The place of a linear layer in a model of this kind, without prefix.
+pub(crate) fn encoder_layer(architecture: Architecture, layer: u32, target: Target) -> String {
+    match architecture {
+        Architecture::DistilBert => {
+            format!("transformer.layer.{layer}.{}", distilbert_name(target))
+        }
+        _ => format!("encoder.layer.{layer}.{}", linear_name(target)),
+    }
+}
+
+fn distilbert_name(target: Target) -> &'static str {
+    match target {
+        Target::Q => "attention.q_lin",
+        Target::K => "attention.k_lin",
+        Target::V => "attention.v_lin",
+        Target::O => "attention.out_lin",
+        Target::W1 => "ffn.lin1",
+        Target::W2 => "ffn.lin2",
+    }
+}
+
+/// The tensor's name in a checkpoint of this kind, without prefix.
+fn name_in(architecture: Architecture, tensor: EncoderTensor) -> String {
+    let part = match tensor {
+        EncoderTensor::NormGain(_) | EncoderTensor::Weight(..) => "weight",
+        _ => "bias",
+    };
+    match (architecture, tensor) {
+        (
+            Architecture::DistilBert,
+            EncoderTensor::NormGain(place) | EncoderTensor::NormBias(place),
+        ) => match place {
+            NormPlace::Embeddings => file_name(tensor),
+            NormPlace::Attention(l) => format!("transformer.layer.{l}.sa_layer_norm.{part}"),
+            NormPlace::Mlp(l) => format!("transformer.layer.{l}.output_layer_norm.{part}"),
+        },
+        (
+            Architecture::DistilBert,
+            EncoderTensor::Weight(l, target) | EncoderTensor::Bias(l, target),
+        ) => format!("{}.{part}", encoder_layer(architecture, l, target)),
+        _ => file_name(tensor),
+    }
+}
+
+/// The tensor's name in a checkpoint of BERT, without prefix.
 pub fn file_name(tensor: EncoderTensor) -> String {
     match tensor {
         EncoderTensor::Word => "embeddings.word_embeddings.weight".into(),

@@ -58,6 +58,7 @@ impl Case {
         let lora = DecoderLora {
             rank: 3,
             alpha: 6.0,
+            rank_stabilised: false,
             targets: targets.to_vec(),
         };
         let adapter = DecoderAdapter::new(&shape, &lora, virtual_tokens);

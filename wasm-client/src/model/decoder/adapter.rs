@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tensors::{DecoderShape, DecoderTarget};
+use crate::adapter::peft::{Factors, LoraMap};
 use crate::engine::{LoraFactors, Parameter};
 
 /// Which layers have low-rank updates, and how large they are (Hu et al. 2021).
@@ -10,8 +11,10 @@ use crate::engine::{LoraFactors, Parameter};
 pub struct DecoderLora {
     /// Columns of A, rows of B.
     pub rank: usize,
-    /// Scale times rank.
+    /// Scale times rank, or times its root.
     pub alpha: f32,
+    /// Whether the scale is `alpha / √rank` (Kalajdzievski 2023, rsLoRA) instead of `alpha / rank`.
+    pub rank_stabilised: bool,
     /// The linear layers, each at most once.
     pub targets: Vec<DecoderTarget>,
 }
@@ -32,7 +35,10 @@ impl DecoderAdapter {
     /// The views for a decoder of this shape; no prompt where there are no virtual tokens.
     pub fn new(shape: &DecoderShape, lora: &DecoderLora, num_virtual_tokens: usize) -> Self {
         let mut adapter = Self::default();
-        let scale = lora.alpha / lora.rank as f32;
+        let scale = match lora.rank_stabilised {
+            true => lora.alpha / (lora.rank as f32).sqrt(),
+            false => lora.alpha / lora.rank as f32,
+        };
         for layer in 0..shape.layers {
             for &target in &lora.targets {
                 let [inputs, outputs] = target.shape(shape);
@@ -47,6 +53,46 @@ impl DecoderAdapter {
         if num_virtual_tokens > 0 {
             adapter.prompt = Some(adapter.append([num_virtual_tokens, shape.dim]));
         }
+        adapter
+    }
+
+    /// The views of factors that came from elsewhere, and their flat vector.
+    pub fn of_lora(
+        factors: &LoraMap<(u32, DecoderTarget)>,
+        shape: &DecoderShape,
+    ) -> (Self, Vec<f32>) {
+        let (mut adapter, mut flat) = (Self::default(), Vec::new());
+        for (&(layer, target), part) in factors {
+            let [inputs, outputs] = target.shape(shape);
+            let views = LoraFactors {
+                a: adapter.append([inputs, part.rank]),
+                b: adapter.append([part.rank, outputs]),
+                scale: part.scale,
+            };
+            flat.extend(part.a.iter().chain(&part.b));
+            adapter.lora.insert((layer, target), views);
+        }
+        (adapter, flat)
+    }
+
+    /// The factors that a flat vector holds, to be given elsewhere.
+    pub fn lora_map(&self, flat: &[f32]) -> LoraMap<(u32, DecoderTarget)> {
+        let of = |(layer, views): (&(u32, DecoderTarget), &LoraFactors)| {
+            let factors = Factors {
+                a: flat[views.a.range.clone()].to_vec(),
+                b: flat[views.b.range.clone()].to_vec(),
+                rank: views.a.shape[1],
+                scale: views.scale,
+            };
+            (*layer, factors)
+        };
+        self.lora.iter().map(of).collect()
+    }
+
+    /// The views of a soft prompt alone.
+    pub fn of_prompt(num_virtual_tokens: usize, shape: &DecoderShape) -> Self {
+        let mut adapter = Self::default();
+        adapter.prompt = Some(adapter.append([num_virtual_tokens, shape.dim]));
         adapter
     }
 
