@@ -16,6 +16,7 @@ pub mod bench;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod engine;
+pub mod language;
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "native")]

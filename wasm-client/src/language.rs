@@ -1,0 +1,6 @@
+//! Around a language model: text to tokens and back, the choice of the next token, the formats of
+//! examples and conversations, data sets of text, and how answers are scored.
+//!
+//! All of it computes on what it is given. Files, seeds and clocks are the caller's.
+
+pub mod llama2c;
