@@ -3,4 +3,6 @@
 //!
 //! All of it computes on what it is given. Files, seeds and clocks are the caller's.
 
+mod draws;
 pub mod llama2c;
+pub mod sampling;
