@@ -3,6 +3,8 @@
 //!
 //! All of it computes on what it is given. Files, seeds and clocks are the caller's.
 
+pub mod dataset;
 mod draws;
 pub mod llama2c;
 pub mod sampling;
+pub mod templates;
