@@ -3,8 +3,13 @@
 //!
 //! All of it computes on what it is given. Files, seeds and clocks are the caller's.
 
+#[cfg(feature = "language")]
+pub mod chat;
 pub mod dataset;
 mod draws;
 pub mod llama2c;
+mod message;
 pub mod sampling;
 pub mod templates;
+
+pub use message::Message;
