@@ -9,6 +9,7 @@ pub mod dataset;
 mod draws;
 pub mod llama2c;
 mod message;
+pub mod rouge;
 pub mod sampling;
 pub mod templates;
 
