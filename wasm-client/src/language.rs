@@ -3,10 +3,12 @@
 //!
 //! All of it computes on what it is given. Files, seeds and clocks are the caller's.
 
+pub mod bits;
 #[cfg(feature = "language")]
 pub mod chat;
 pub mod dataset;
 mod draws;
+pub mod intervals;
 pub mod llama2c;
 mod message;
 pub mod rouge;
