@@ -6,7 +6,9 @@
 pub mod bits;
 #[cfg(feature = "language")]
 pub mod chat;
+pub mod comparisons;
 pub mod dataset;
+pub mod dpo;
 mod draws;
 pub mod intervals;
 pub mod llama2c;
