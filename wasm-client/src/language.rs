@@ -15,6 +15,7 @@ pub mod llama2c;
 mod message;
 pub mod rouge;
 pub mod sampling;
+pub mod speakers;
 pub mod templates;
 
 pub use message::Message;
