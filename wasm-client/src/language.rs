@@ -10,6 +10,7 @@ pub mod comparisons;
 pub mod dataset;
 pub mod dpo;
 mod draws;
+pub mod instructions;
 pub mod intervals;
 pub mod llama2c;
 mod message;
