@@ -1,3 +1,5 @@
+//! Templates as Jinja2 renders them, and their refusals.
+
 use super::*;
 
 /// Of HuggingFaceTB/SmolLM2-135M-Instruct.

@@ -1,3 +1,5 @@
+//! Losses and derivatives by hand, and comparisons.
+
 use super::*;
 
 fn answer(policy: f64, reference: f64, tokens: usize) -> Answer {

@@ -1,3 +1,5 @@
+//! Small vocabularies by hand, and stories260K's against run.c.
+
 use super::*;
 
 /// A vocabulary of the special tokens, the bytes, and these tokens with scores.
@@ -41,11 +43,12 @@ const TOKENS: &[(&str, f32)] = &[
 #[test]
 fn the_best_score_is_merged_first_and_of_equals_the_leftmost() {
     let tokenizer = tokenizer(TOKENS);
-    let [space, b, bc, space_a, abc, aa] = [0, 2, 5, 6, 7, 8].map(|index| FIRST + index);
+    let [space, a, b, bc, space_a, abc, aa] = [0, 1, 2, 5, 6, 7, 8].map(|index| FIRST + index);
     // "bc" scores more than "ab" and than " a", and then " a" more than "abc".
     assert_eq!(tokenizer.encode("abc", false), [space_a, bc]);
     assert_eq!(tokenizer.encode("abc", true), [BEGIN, space_a, bc]);
-    // "aa" twice could also be a, aa, a.
+    // "aa" and a, not a and "aa"; "aa" twice, not a, "aa", a.
+    assert_eq!(tokenizer.encode("baaa", false), [space, b, aa, a]);
     assert_eq!(tokenizer.encode("baaaa", false), [space, b, aa, aa]);
     assert_eq!(tokenizer.encode("babc", false), [space, b, abc]);
 }

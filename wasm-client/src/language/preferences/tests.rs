@@ -1,3 +1,5 @@
+//! Pairs by hand, and those of HH-RLHF's file.
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Counts of draws against their probabilities, and single choices by hand.
+
 use super::*;
 
 fn drawn(sampling: Sampling, logits: &[f32], past: &[u32], count: usize) -> Vec<usize> {
