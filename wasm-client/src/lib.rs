@@ -16,6 +16,9 @@ pub mod bench;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod engine;
+#[cfg(feature = "evals")]
+pub mod evals;
+pub mod generate;
 pub mod language;
 pub mod metrics;
 pub mod model;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod decoder;
 pub mod decoder_loader;
 pub mod encoder;
+pub mod llama2c;
 pub mod loader;
 pub mod tensors;
 pub mod weights;

@@ -146,12 +146,13 @@ pub trait DecoderEngine: Engine {
         up: &Self::Tensor,
     ) -> Result<Self::Tensor, EngineError>;
     /// Mean over the scored rows of `-log softmax(hidden·head)[label]`, one label per row or
-    /// [`NOT_SCORED`]. The logits are made a part at a time and never kept; in a training step
+    /// [`NOT_SCORED`]; with weights, one per row, the sum of them times these. The logits are made a part at a time and never kept; in a training step
     /// their gradient goes on to that of `hidden` at once.
     fn language_loss(
         &mut self,
         hidden: &Self::Tensor,
         head: &LanguageHead<Self::Tensor>,
         labels: &[u32],
+        weights: Option<&[f32]>,
     ) -> Result<(), EngineError>;
 }

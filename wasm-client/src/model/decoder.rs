@@ -224,6 +224,20 @@ impl<T: Clone> Decoder<T> {
         labels: &[u32],
     ) -> Result<(), EngineError> {
         let hidden = self.hidden(engine)?;
-        engine.language_loss(&hidden, &self.head, labels)
+        engine.language_loss(&hidden, &self.head, labels, None)
+    }
+
+    /// The sum of the rows' losses, each times its weight.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn weighted_loss<E: DecoderEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        labels: &[u32],
+        weights: &[f32],
+    ) -> Result<(), EngineError> {
+        let hidden = self.hidden(engine)?;
+        engine.language_loss(&hidden, &self.head, labels, Some(weights))
     }
 }

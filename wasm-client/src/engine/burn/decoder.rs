@@ -120,6 +120,7 @@ impl DecoderEngine for BurnEngine {
         hidden: &Tensor<2>,
         head: &LanguageHead<Tensor<2>>,
         labels: &[u32],
+        weights: Option<&[f32]>,
     ) -> Result<(), EngineError> {
         let [rows, _] = hidden.dims();
         expect("labels", rows, labels.len())?;
@@ -134,10 +135,17 @@ impl DecoderEngine for BurnEngine {
             .unzip();
         let hidden = hidden.clone().select(0, indices(&places, &self.device));
         let own = indices(&labels, &self.device).reshape([labels.len(), 1]);
-        let loss = log_softmax(hidden.matmul(weight), 1)
-            .gather(1, own)
-            .mean()
-            .neg();
+        let own = log_softmax(hidden.matmul(weight), 1).gather(1, own);
+        let loss = match weights {
+            None => own.mean(),
+            Some(weights) => {
+                expect("weights of rows", rows, weights.len())?;
+                let of_scored: Vec<f32> = places.iter().map(|p| weights[*p as usize]).collect();
+                let data = TensorData::new(of_scored, [places.len(), 1]);
+                (own * Tensor::<2>::from_data(data, &self.device)).sum()
+            }
+        }
+        .neg();
         self.step_mut()?.loss = Some(loss);
         Ok(())
     }

@@ -96,6 +96,12 @@ impl<B: Room> LanguageLossCall<'_, B> {
         }
         let (LanguageHead::Separate(weight) | LanguageHead::Tied(weight)) = self.head;
         room("projection to logits", weight, self.dim * self.vocabulary)?;
+        let rows = self.labels.len();
+        length(
+            "weights of rows",
+            rows,
+            self.weights.map_or(rows, <[f32]>::len),
+        )?;
         labels(self.labels, self.vocabulary)
     }
 }

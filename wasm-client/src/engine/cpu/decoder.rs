@@ -172,7 +172,7 @@ impl DecoderKernels for CpuKernels {
         self.calls += 1;
         call.check()?;
         let (dim, vocabulary) = (call.dim, call.vocabulary);
-        let share = call.share();
+        let weights = call.row_weights();
         let rows = call.chunk_rows(1);
         let hidden = call.hidden.values();
         let scratch = self.pool.take(rows * vocabulary, &self.meter);
@@ -190,12 +190,13 @@ impl DecoderKernels for CpuKernels {
             }
         };
         let mut loss = 0.0;
-        for (chunk, labels) in call.labels.chunks(rows).enumerate() {
+        let labelled = call.labels.chunks(rows).zip(weights.chunks(rows));
+        for (chunk, (labels, weights)) in labelled.enumerate() {
             let place = chunk * rows * dim..(chunk * rows + labels.len()) * dim;
             let logits = &mut logits[..labels.len() * vocabulary];
             let hidden = row_major(&hidden[place.clone()], [labels.len(), dim])?;
             multiply(logits, hidden, forward, Store::default())?;
-            loss += losses(logits, labels, share);
+            loss += losses(logits, labels, weights);
             if let Some(d_hidden) = call.d_hidden {
                 let d_logits = row_major(logits, [labels.len(), vocabulary])?;
                 let d_hidden = &mut d_hidden.values_mut()[place];
@@ -209,18 +210,21 @@ impl DecoderKernels for CpuKernels {
     }
 }
 
-/// The sum of the rows' losses, each times `share`; logits become their gradients.
-fn losses(logits: &mut [f32], labels: &[u32], share: f32) -> f64 {
+/// The sum of the rows' losses, each times its weight; logits become their gradients.
+fn losses(logits: &mut [f32], labels: &[u32], weights: &[f32]) -> f64 {
     let vocabulary = logits.len() / labels.len().max(1);
-    let rows = logits.par_chunks_exact_mut(vocabulary).zip(labels);
+    let rows = logits
+        .par_chunks_exact_mut(vocabulary)
+        .zip(labels)
+        .zip(weights);
     // Collected before they are summed, so that the order of the sum is always the same.
     let losses: Vec<f64> = rows
-        .map(|(row, &label)| row_loss(row, label, share))
+        .map(|((row, &label), &weight)| row_loss(row, label, weight))
         .collect();
     losses.iter().sum()
 }
 
-fn row_loss(logits: &mut [f32], label: u32, share: f32) -> f64 {
+fn row_loss(logits: &mut [f32], label: u32, weight: f32) -> f64 {
     if !scored(label) {
         logits.fill(0.0);
         return 0.0;
@@ -228,8 +232,8 @@ fn row_loss(logits: &mut [f32], label: u32, share: f32) -> f64 {
     let (largest, own) = (max(logits), logits[label as usize]);
     pointwise::exp_shifted(logits, largest);
     let total = sum(logits);
-    let scale = share / total;
+    let scale = weight / total;
     logits.iter_mut().for_each(|logit| *logit *= scale);
-    logits[label as usize] -= share;
-    f64::from(share) * (f64::from(largest) + f64::from(total).ln() - f64::from(own))
+    logits[label as usize] -= weight;
+    f64::from(weight) * (f64::from(largest) + f64::from(total).ln() - f64::from(own))
 }

@@ -109,6 +109,8 @@ pub struct LanguageLossCall<'a, B> {
     pub head: LanguageHead<&'a B>,
     /// One per row, or [`crate::engine::decoder::NOT_SCORED`]; at least one is scored.
     pub labels: &'a [u32],
+    /// What each row's loss is multiplied by, one per row; without it they make a mean.
+    pub weights: Option<&'a [f32]>,
     /// `[rows, dim]`: written, if the gradient is wanted.
     pub d_hidden: Option<&'a B>,
     /// Columns of `hidden`.
@@ -119,10 +121,15 @@ pub struct LanguageLossCall<'a, B> {
 
 #[cfg(any(feature = "wgsl", feature = "cpu"))]
 impl<B> LanguageLossCall<'_, B> {
-    /// What each scored row counts in the mean.
-    pub(crate) fn share(&self) -> f32 {
-        let scored = self.labels.iter().filter(|label| scored(**label)).count();
-        1.0 / scored.max(1) as f32
+    /// What each scored row's loss is multiplied by.
+    pub(crate) fn row_weights(&self) -> Vec<f32> {
+        match self.weights {
+            Some(weights) => weights.to_vec(),
+            None => {
+                let scored = self.labels.iter().filter(|label| scored(**label)).count();
+                vec![1.0 / scored.max(1) as f32; self.labels.len()]
+            }
+        }
     }
 
     /// Rows of a chunk, a multiple of `unit`: at least two chunks where there are rows for two,

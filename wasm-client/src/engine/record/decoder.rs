@@ -231,6 +231,7 @@ impl<K: DecoderKernels> DecoderEngine for Recorded<K> {
         hidden: &Self::Tensor,
         head: &LanguageHead<Self::Tensor>,
         labels: &[u32],
+        weights: Option<&[f32]>,
     ) -> Result<(), EngineError> {
         let [rows, dim] = hidden.shape();
         checks::length("labels of rows", rows, labels.len())?;
@@ -245,6 +246,7 @@ impl<K: DecoderKernels> DecoderEngine for Recorded<K> {
             hidden: hidden.buffer(),
             head,
             labels,
+            weights,
             d_hidden: gradient.as_ref().map(Value::buffer),
             dim,
             vocabulary,

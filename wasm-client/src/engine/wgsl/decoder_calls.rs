@@ -219,8 +219,14 @@ impl DecoderKernels for WgslKernels {
         let parts = call.labels.len();
         self.losses
             .expect_parts(&self.device, &mut self.memory, parts)?;
+        let weighted: Vec<u32> = call
+            .labels
+            .iter()
+            .zip(call.row_weights())
+            .flat_map(|(label, weight)| [*label, weight.to_bits()])
+            .collect();
         let labels = &mut self.batch.row_labels;
-        Self::fill(&self.device, &mut self.memory, labels, call.labels)?;
+        Self::fill(&self.device, &mut self.memory, labels, &weighted)?;
         let labels = labels.clone();
         let (tied, layer) = frozen_head(&call.head, [dim, vocabulary]);
         let rows = call.chunk_rows(self.chunk_unit());
@@ -239,7 +245,6 @@ impl DecoderKernels for WgslKernels {
                     vocabulary as u32,
                     first as u32,
                     u32::from(call.d_hidden.is_some()),
-                    call.share().to_bits(),
                 ],
                 [across, (count as u32).div_ceil(across), 1],
             )?;

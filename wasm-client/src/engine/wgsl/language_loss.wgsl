@@ -1,9 +1,10 @@
 // Loss of the next token, one workgroup per row of a chunk of logits: -log softmax(logits)[label]
-// times the row's share of the mean. The logits' gradient takes their place where it is wanted.
-// A label outside of the vocabulary marks a row that is not scored.
-struct Call { rows: u32, vocabulary: u32, first: u32, gradient: u32, share: f32 }
+// times the row's weight. The logits' gradient takes their place where it is wanted. `labels` holds
+// each row's label, and the bits of its weight; one outside of the vocabulary marks a row that is not
+// scored.
+struct Call { rows: u32, vocabulary: u32, first: u32, gradient: u32 }
 @group(0) @binding(0) var<uniform> call: Call;
-@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(1) var<storage, read> labels: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(3) var<storage, read_write> losses: array<f32>;
 
@@ -22,7 +23,7 @@ fn main(
   let counts = row < call.rows;
   let known = min(row, call.rows - 1u);
   let at = known * call.vocabulary;
-  let label = labels[call.first + known];
+  let label = labels[call.first + known].x;
   let is_scored = label < call.vocabulary;
 
   var top = -1e30;
@@ -43,7 +44,7 @@ fn main(
   weight = 0.0;
   for (var i = 0u; i < LANES; i++) { weight += parts[i]; }
 
-  let share = select(0.0, call.share, is_scored);
+  let share = select(0.0, bitcast<f32>(labels[call.first + known].y), is_scored);
   if (counts && lane == 0u) {
     losses[call.first + row] = select(0.0, (top + log(weight) - own) * share, is_scored);
   }

@@ -201,6 +201,7 @@ fn language_loss(
     hidden: &[f64],
     weight: &[f64],
     labels: &[u32],
+    weights: Option<&[f32]>,
     [dim, vocabulary]: [usize; 2],
 ) -> (f64, Vec<f64>) {
     let rows = labels.len();
@@ -211,13 +212,14 @@ fn language_loss(
         if label == NOT_SCORED {
             continue;
         }
+        let share = weights.map_or(1.0 / scored, |weights| f64::from(weights[row]));
         let part = row * vocabulary..(row + 1) * vocabulary;
         let total: f64 = logits[part.clone()].iter().map(|l| l.exp()).sum();
-        loss += (total.ln() - logits[part.start + label as usize]) / scored;
+        loss += (total.ln() - logits[part.start + label as usize]) * share;
         for at in part.clone() {
-            d_logits[at] = logits[at].exp() / total / scored;
+            d_logits[at] = logits[at].exp() / total * share;
         }
-        d_logits[part.start + label as usize] -= 1.0 / scored;
+        d_logits[part.start + label as usize] -= share;
     }
     let transposed = transpose(weight, [dim, vocabulary]);
     (
@@ -251,8 +253,14 @@ fn loss_of_the_next_token_in_chunks_also_with_tied_embeddings() {
             let separate = kernels.upload(&weight, [DIM, vocabulary]).unwrap();
             let tied = kernels.upload(&word, [vocabulary, DIM]).unwrap();
             let sizes = [DIM, vocabulary];
-            let (loss, d_hidden) = language_loss(&wide(&host), &wide(&weight), &labels, sizes);
-            for head in [LanguageHead::Separate(&separate), LanguageHead::Tied(&tied)] {
+            let of_rows: Vec<f32> = (0..rows).map(|row| row as f32 * 0.1 - 0.7).collect();
+            let heads = [LanguageHead::Separate(&separate), LanguageHead::Tied(&tied)];
+            let cases = heads
+                .into_iter()
+                .flat_map(|h| [(h.clone(), None), (h, Some(&of_rows[..]))]);
+            for (head, weights) in cases {
+                let (loss, d_hidden) =
+                    language_loss(&wide(&host), &wide(&weight), &labels, weights, sizes);
                 let hidden = put(kernels, &host, rows);
                 let found = scratch(kernels, rows, DIM);
                 kernels
@@ -260,6 +268,7 @@ fn loss_of_the_next_token_in_chunks_also_with_tied_embeddings() {
                         hidden: &hidden,
                         head,
                         labels: &labels,
+                        weights,
                         d_hidden: Some(&found),
                         dim: DIM,
                         vocabulary,
@@ -286,6 +295,7 @@ fn labels_outside_the_vocabulary_and_a_batch_without_any_are_refused() {
                 hidden: &hidden,
                 head: LanguageHead::Separate(&weight),
                 labels,
+                weights: None,
                 d_hidden: None,
                 dim: 4,
                 vocabulary: 8,

@@ -1,0 +1,98 @@
+//! Evaluations of language models on this machine: `cargo xtask eval NAME`.
+
+use std::path::{Path, PathBuf};
+
+use crate::engine::EngineError;
+use crate::engine::cpu::{CpuBuffer, CpuKernels};
+use crate::engine::quantised::WeightPrecision;
+use crate::engine::record::{Recorded, Value};
+use crate::language::llama2c::{Llama2cTokenizer, TokenizerError};
+use crate::language::sampling::SamplingError;
+use crate::model::Decoder;
+use crate::model::decoder::DecoderAdapter;
+use crate::model::llama2c::{Llama2cCheckpoint, Llama2cError};
+use crate::train::TrainError;
+
+pub mod stories;
+
+/// The engine of the evaluations.
+pub type CpuEngine = Recorded<CpuKernels>;
+
+/// Tensors of every [`CpuEngine`].
+pub type CpuTensor = Value<CpuBuffer>;
+
+/// What can go wrong in an evaluation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] Llama2cError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The choice of a token.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// A file's bytes.
+///
+/// # Errors
+/// [`EvalError::File`] names it.
+pub fn read(path: &Path) -> Result<Vec<u8>, EvalError> {
+    std::fs::read(path).map_err(|error| EvalError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// stories260K with its tokenizer, from the folder of shared data.
+pub struct Stories {
+    /// The decoder, without an adapter. Its tensors serve any number of engines.
+    pub decoder: Decoder<CpuTensor>,
+    /// Its tokenizer.
+    pub tokenizer: Llama2cTokenizer,
+}
+
+impl Stories {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// [`EvalError`] names the file, or what is wrong with it.
+    pub fn read(shared: &Path, engine: &mut CpuEngine) -> Result<Self, EvalError> {
+        let folder = shared.join("models/stories260K");
+        let bytes = read(&folder.join("stories260K.bin"))?;
+        let checkpoint = Llama2cCheckpoint::read(&bytes)?;
+        let adapter = DecoderAdapter::default();
+        let decoder = checkpoint.load(engine, WeightPrecision::F32, adapter)?;
+        let vocabulary = checkpoint.shape().vocabulary;
+        let tokenizer = read(&folder.join("tok512.bin"))?;
+        Ok(Self {
+            decoder,
+            tokenizer: Llama2cTokenizer::read(&tokenizer, vocabulary)?,
+        })
+    }
+}
