@@ -21,6 +21,10 @@ mod error;
 mod hash;
 #[cfg(all(feature = "protocol", feature = "observe"))]
 mod known_answers;
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
+mod language_model;
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
+mod llama2c_tokenizer;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod measure;
 #[cfg(feature = "protocol")]
@@ -43,6 +47,10 @@ pub use error::ApiError;
 pub use hash::StreamHash;
 #[cfg(all(feature = "protocol", feature = "observe"))]
 pub use known_answers::{known_answers, round_parameters};
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
+pub use language_model::LanguageModel;
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
+pub use llama2c_tokenizer::Llama2cTokenizer;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 pub use measure::measure_product;
 #[cfg(feature = "protocol")]

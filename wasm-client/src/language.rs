@@ -9,7 +9,7 @@ pub mod chat;
 pub mod comparisons;
 pub mod dataset;
 pub mod dpo;
-mod draws;
+pub(crate) mod draws;
 pub mod instructions;
 pub mod intervals;
 pub mod llama2c;

@@ -96,7 +96,17 @@ pub(crate) fn rehearsal(paths: &Paths) -> Outcome<std::path::PathBuf> {
     Ok(paths.wasm(REHEARSAL.name))
 }
 
-/// Builds the modules of all engines; burn's takes many minutes the first time.
+/// Builds the modules of our engines.
+///
+/// # Errors
+/// The first program that failed.
+pub(crate) fn own_engines(paths: &Paths) -> Outcome<()> {
+    [WGSL, CPU]
+        .into_iter()
+        .try_for_each(|module| wasm::build(paths, module))
+}
+
+/// Builds those and burn's, which takes many minutes the first time.
 ///
 /// # Errors
 /// The first program that failed.

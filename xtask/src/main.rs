@@ -13,6 +13,7 @@ mod data;
 mod demo;
 mod deploy;
 mod driver;
+mod eval;
 mod evaluator;
 mod failure;
 mod faults;
@@ -135,7 +136,7 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
     let paths = Paths::find()?;
     match command.as_str() {
         "help" => {
-            println!("{HELP}{}", task::HELP);
+            println!("{HELP}{}{}", eval::HELP, task::HELP);
             Ok(())
         }
         "setup" => {
@@ -157,6 +158,7 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
         "attack" => attack::run(&paths, &Files::read(&mut arguments)?),
         "faults" => faults::Faults::read(&mut arguments)?.run(&paths),
         "fuzz" => fuzz::Fuzzing::read(&mut arguments)?.run(&paths),
+        "eval" => eval::run(&paths, &Files::read(&mut arguments)?),
         "sim" => sim::Simulation::read(&mut arguments)?.run(&paths),
         "check" => {
             nothing_more(&mut arguments)?;

@@ -305,7 +305,7 @@ impl Trainer {
     }
 }
 
-fn precision_of(name: Option<&str>) -> Result<WeightPrecision, ApiError> {
+pub(super) fn precision_of(name: Option<&str>) -> Result<WeightPrecision, ApiError> {
     match name {
         None | Some("f32") => Ok(WeightPrecision::F32),
         Some("int8") => Ok(WeightPrecision::Int8),

@@ -5,11 +5,11 @@ use chacha20::rand_core::{Rng, SeedableRng};
 
 /// The stream of a seed.
 #[derive(Debug)]
-pub(super) struct Draws(ChaCha20Rng);
+pub(crate) struct Draws(ChaCha20Rng);
 
 impl Draws {
     /// `purpose` keeps two uses of one seed apart; its first 24 bytes count.
-    pub(super) fn new(purpose: &str, seed: u64) -> Self {
+    pub(crate) fn new(purpose: &str, seed: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         for (place, byte) in key[8..].iter_mut().zip(purpose.bytes()) {
@@ -19,17 +19,17 @@ impl Draws {
     }
 
     /// In [0, 1), a multiple of 2^-53.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Below `bound`, which is positive. The error of the multiplication is below `bound` / 2^64.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
     }
 
     /// Fisher and Yates.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }

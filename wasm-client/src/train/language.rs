@@ -5,6 +5,7 @@ use crate::engine::decoder::{DecoderEngine, NOT_SCORED};
 use crate::engine::{AdamW, Batch, EngineError};
 use crate::language::dataset::Row;
 use crate::model::Decoder;
+use crate::model::decoder::DecoderAdapter;
 
 /// A decoder on its engine, and the optimizer of its adapter.
 pub struct LanguageTrainer<E: DecoderEngine> {
@@ -52,6 +53,11 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
     /// The decoder.
     pub fn decoder(&self) -> &Decoder<E::Tensor> {
         &self.decoder
+    }
+
+    /// Puts another adapter into the decoder; its values are to be set then.
+    pub fn attach(&mut self, adapter: DecoderAdapter) {
+        self.decoder.attach(adapter);
     }
 
     /// Engine and decoder, for what comes next.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::tensors::{DecoderShape, DecoderTarget};
 use crate::adapter::peft::{Factors, LoraMap};
 use crate::engine::{LoraFactors, Parameter};
+use crate::language::draws::Draws;
 
 /// Which layers have low-rank updates, and how large they are (Hu et al. 2021).
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +88,20 @@ impl DecoderAdapter {
             (*layer, factors)
         };
         self.lora.iter().map(of).collect()
+    }
+
+    /// First values: A uniform within `√(3/inputs)`, drawn by the seed; B and a soft prompt zero, so
+    /// that LoRA changes nothing yet (Hu et al. 2021, section 4.1).
+    pub fn initial(&self, seed: u64) -> Vec<f32> {
+        let mut draws = Draws::new("choir/lora", seed);
+        let mut flat = vec![0.0; self.len];
+        for factors in self.lora.values() {
+            let bound = (3.0 / factors.a.shape[0] as f32).sqrt();
+            for value in &mut flat[factors.a.range.clone()] {
+                *value = (2.0 * draws.unit() as f32 - 1.0) * bound;
+            }
+        }
+        flat
     }
 
     /// The views of a soft prompt alone.

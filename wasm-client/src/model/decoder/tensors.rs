@@ -139,6 +139,19 @@ impl DecoderTarget {
         Self::Down,
     ];
 
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Q => "q",
+            Self::K => "k",
+            Self::V => "v",
+            Self::O => "o",
+            Self::Gate => "gate",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
     /// `[in, out]`.
     pub fn shape(self, shape: &DecoderShape) -> [usize; 2] {
         let queries = shape.heads * shape.head_dim;

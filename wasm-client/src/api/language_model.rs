@@ -1,0 +1,495 @@
+//! A language model on a device, for JavaScript: it goes on with a text, is scored on one, learns
+//! from one. Texts are tokens here; the tokenizer is the page's, or [`super::Llama2cTokenizer`].
+
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+use super::device::{DeviceEngine, open_engine};
+use super::error::{ApiError, to_js};
+use super::trainer::{CountsView, InfoView, precision_of};
+use crate::adapter::peft::{Imported, PeftError, decoder_modules, export_lora, import};
+use crate::engine::quantised::WeightPrecision;
+use crate::engine::{AdamW, Engine};
+use crate::generate::Continuation;
+use crate::language::dataset::Row;
+use crate::language::sampling::{Sampler, Sampling, SamplingError};
+use crate::model::config::{Architecture, ConfigError, ModelConfig, ModelShape};
+use crate::model::decoder::{DecoderAdapter, DecoderLora, DecoderTarget};
+use crate::model::decoder_loader::DecoderLoader;
+use crate::model::llama2c::{Llama2cCheckpoint, Llama2cError};
+use crate::model::loader::LoadError;
+use crate::train::language::LanguageTrainer;
+
+type Tensor = <DeviceEngine as Engine>::Tensor;
+
+/// AdamW of a model whose optimizer was not set: the task's defaults.
+const OPTIMIZER: AdamW = AdamW {
+    learning_rate: 1e-3,
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 0.0,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShapeView {
+    architecture: &'static str,
+    dim: usize,
+    layers: u32,
+    vocabulary: usize,
+    context: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LoraView {
+    rank: usize,
+    alpha: f32,
+    #[serde(default)]
+    rank_stabilised: bool,
+    targets: Vec<String>,
+    /// Of the first values.
+    seed: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct SamplingView {
+    temperature: Option<f32>,
+    top_k: Option<usize>,
+    top_p: Option<f32>,
+    repetition_penalty: Option<f32>,
+    seed: u64,
+    /// Tokens and virtual tokens that the text may have; the model's context where absent.
+    capacity: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct ScoreView {
+    nats: f64,
+    tokens: usize,
+}
+
+#[derive(Serialize)]
+struct PeftView {
+    config: String,
+    tensors: serde_bytes::ByteBuf,
+}
+
+/// A decoder on this module's engine.
+#[wasm_bindgen]
+pub struct LanguageModel {
+    /// Until the weights are complete.
+    loading: Option<(DeviceEngine, Architecture, Option<DecoderLoader<Tensor>>)>,
+    ready: Option<Ready>,
+}
+
+/// A decoder that is complete.
+struct Ready {
+    architecture: Architecture,
+    trainer: LanguageTrainer<DeviceEngine>,
+    text: Option<Text>,
+}
+
+/// A text under way.
+struct Text {
+    continuation: Continuation<Tensor>,
+    sampler: Sampler,
+    tokens: Vec<u32>,
+}
+
+#[wasm_bindgen]
+impl LanguageModel {
+    /// A model without weights, on a device of this engine.
+    pub async fn open() -> Result<Self, ApiError> {
+        let engine = open_engine().await?;
+        Ok(Self {
+            loading: Some((engine, Architecture::Llama, None)),
+            ready: None,
+        })
+    }
+
+    /// Begins a checkpoint of the Hugging Face layout by its `config.json`. `precision` is what the
+    /// frozen matrices are kept in: `"f32"`, `"int8"` or `"int4"`.
+    #[wasm_bindgen(js_name = beginWeights)]
+    pub fn begin_weights(
+        &mut self,
+        config: &str,
+        precision: Option<String>,
+    ) -> Result<(), ApiError> {
+        let precision = precision_of(precision.as_deref())?;
+        let config = ModelConfig::parse(config)?;
+        let ModelShape::Decoder(shape) = config.shape else {
+            let name = config.architecture.name();
+            return Err(ApiError::new(
+                "bad-model",
+                &format!("{name} is an encoder: open a Trainer for it"),
+            ));
+        };
+        let (engine, architecture, loader) = self.loading()?;
+        if precision != WeightPrecision::F32 {
+            engine.set_recomputation(true);
+        }
+        *architecture = config.architecture;
+        *loader = Some(DecoderLoader::new(config.architecture, shape, precision));
+        Ok(())
+    }
+
+    /// The next bytes of a safetensors file, in any chunking.
+    #[wasm_bindgen(js_name = addWeights)]
+    pub fn add_weights(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        let (engine, _, loader) = self.loading()?;
+        let loader = loader
+            .as_mut()
+            .ok_or_else(|| too_early("begin the weights"))?;
+        Ok(loader.push(engine, chunk)?)
+    }
+
+    /// Ends a file; another may follow.
+    #[wasm_bindgen(js_name = endFile)]
+    pub fn end_file(&mut self) -> Result<(), ApiError> {
+        let (_, _, loader) = self.loading()?;
+        let loader = loader
+            .as_mut()
+            .ok_or_else(|| too_early("begin the weights"))?;
+        Ok(loader.end_file()?)
+    }
+
+    /// Ends the weights; fails if tensors are missing, by name.
+    #[wasm_bindgen(js_name = finishWeights)]
+    pub fn finish_weights(&mut self) -> Result<(), ApiError> {
+        let (engine, architecture, loader) = self
+            .loading
+            .take()
+            .ok_or_else(|| too_early("open a new model"))?;
+        let loader = loader.ok_or_else(|| too_early("begin the weights"))?;
+        let decoder = loader.finish(DecoderAdapter::default())?;
+        self.complete(
+            architecture,
+            LanguageTrainer::new(engine, decoder, OPTIMIZER),
+        )
+    }
+
+    /// Reads a whole checkpoint of llama2.c's version 0.
+    #[wasm_bindgen(js_name = loadLlama2c)]
+    pub fn load_llama2c(
+        &mut self,
+        bytes: &[u8],
+        precision: Option<String>,
+    ) -> Result<(), ApiError> {
+        let precision = precision_of(precision.as_deref())?;
+        let checkpoint = Llama2cCheckpoint::read(bytes)?;
+        let (mut engine, ..) = self
+            .loading
+            .take()
+            .ok_or_else(|| too_early("open a new model"))?;
+        let decoder = checkpoint.load(&mut engine, precision, DecoderAdapter::default())?;
+        let trainer = LanguageTrainer::new(engine, decoder, OPTIMIZER);
+        self.complete(Architecture::Llama, trainer)
+    }
+
+    /// Its architecture and sizes.
+    pub fn shape(&self) -> Result<JsValue, ApiError> {
+        let ready = self
+            .ready
+            .as_ref()
+            .ok_or_else(|| too_early("finish the weights"))?;
+        let shape = ready.trainer.decoder().shape();
+        to_js(&ShapeView {
+            architecture: ready.architecture.name(),
+            dim: shape.dim,
+            layers: shape.layers,
+            vocabulary: shape.vocabulary,
+            context: shape.context,
+        })
+    }
+
+    /// The device and its adapter's name.
+    pub fn info(&self) -> Result<JsValue, ApiError> {
+        let ready = self
+            .ready
+            .as_ref()
+            .ok_or_else(|| too_early("finish the weights"))?;
+        to_js(&InfoView::from(ready.trainer.engine().device()))
+    }
+
+    /// Counts of the last step.
+    pub fn counts(&self) -> Result<JsValue, ApiError> {
+        let ready = self
+            .ready
+            .as_ref()
+            .ok_or_else(|| too_early("finish the weights"))?;
+        to_js(&CountsView::from(ready.trainer.engine().counts()))
+    }
+
+    /// Puts fresh LoRA factors into its layers: `{rank, alpha, rankStabilised, targets, seed}` with
+    /// targets of `q k v o gate up down`.
+    #[wasm_bindgen(js_name = addLora)]
+    pub fn add_lora(&mut self, settings: JsValue) -> Result<usize, ApiError> {
+        let LoraView {
+            rank,
+            alpha,
+            rank_stabilised,
+            targets,
+            seed,
+        } = serde_wasm_bindgen::from_value(settings)?;
+        let ready = self.ready()?;
+        let shape = *ready.trainer.decoder().shape();
+        let targets = targets
+            .iter()
+            .map(|name| {
+                let known = shape.targets().iter().find(|target| target.name() == name);
+                known
+                    .copied()
+                    .ok_or_else(|| no_such_target(name, shape.targets()))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if rank == 0 || targets.is_empty() {
+            return Err(ApiError::new("bad-input", &"LoRA needs a rank and targets"));
+        }
+        let lora = DecoderLora {
+            rank,
+            alpha,
+            rank_stabilised,
+            targets,
+        };
+        let adapter = DecoderAdapter::new(&shape, &lora, 0);
+        let values = adapter.initial(seed);
+        ready.attach(adapter, &values)?;
+        Ok(values.len())
+    }
+
+    /// Takes the adapter off.
+    #[wasm_bindgen(js_name = removeAdapter)]
+    pub fn remove_adapter(&mut self) -> Result<(), ApiError> {
+        self.ready()?.attach(DecoderAdapter::default(), &[])
+    }
+
+    /// Puts other values into the adapter; the optimizer starts anew.
+    #[wasm_bindgen(js_name = setAdapter)]
+    pub fn set_adapter(&mut self, flat: &[f32]) -> Result<(), ApiError> {
+        let ready = self.ready()?;
+        ready.text = None;
+        Ok(ready.trainer.set_adapter(flat)?)
+    }
+
+    /// The adapter as it is now.
+    pub async fn adapter(&mut self) -> Result<Vec<f32>, ApiError> {
+        Ok(self.ready()?.trainer.adapter().await?)
+    }
+
+    /// Puts in an adapter of PEFT's: the text of `adapter_config.json` and the bytes of
+    /// `adapter_model.safetensors`.
+    #[wasm_bindgen(js_name = importPeft)]
+    pub fn import_peft(&mut self, config: &str, tensors: &[u8]) -> Result<(), ApiError> {
+        let ready = self.ready()?;
+        let shape = *ready.trainer.decoder().shape();
+        let modules = decoder_modules(ready.architecture, &shape);
+        let (adapter, values) = match import(config, tensors, &modules, shape.dim)? {
+            Imported::Lora(factors) => DecoderAdapter::of_lora(&factors, &shape),
+            Imported::Prompt(values, rows) => (DecoderAdapter::of_prompt(rows, &shape), values),
+        };
+        ready.attach(adapter, &values)
+    }
+
+    /// The LoRA factors as PEFT keeps them: `{config, tensors}`.
+    #[wasm_bindgen(js_name = exportPeft)]
+    pub async fn export_peft(&mut self) -> Result<JsValue, ApiError> {
+        let ready = self.ready()?;
+        let modules = decoder_modules(ready.architecture, ready.trainer.decoder().shape());
+        let flat = ready.trainer.adapter().await?;
+        let factors = ready.trainer.decoder().adapter().lora_map(&flat);
+        let (config, tensors) = export_lora(&factors, &modules, true)?;
+        to_js(&PeftView {
+            config,
+            tensors: serde_bytes::ByteBuf::from(tensors),
+        })
+    }
+
+    /// The learning rate of the next steps.
+    #[wasm_bindgen(js_name = setLearningRate)]
+    pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<(), ApiError> {
+        self.ready()?.trainer.set_optimizer(AdamW {
+            learning_rate,
+            ..OPTIMIZER
+        });
+        Ok(())
+    }
+
+    /// One step on rows of tokens, packed, each with the token that should come next or 2^32 - 1;
+    /// yields the loss before its update.
+    pub async fn step(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
+    ) -> Result<f32, ApiError> {
+        let rows = rows(&tokens, &starts, &labels)?;
+        let rows: Vec<&Row> = rows.iter().collect();
+        Ok(self.ready()?.trainer.step(&rows).await?)
+    }
+
+    /// What it says of such rows: `{nats, tokens}`, the sum of `-ln p` and the tokens scored.
+    pub async fn score(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
+    ) -> Result<JsValue, ApiError> {
+        let rows = rows(&tokens, &starts, &labels)?;
+        let score = self.ready()?.trainer.score(&rows, 4).await?;
+        to_js(&ScoreView {
+            nats: score.nats,
+            tokens: score.tokens,
+        })
+    }
+
+    /// Begins a text: `{temperature, topK, topP, repetitionPenalty, seed, capacity}`. Without a
+    /// temperature the likeliest token is taken.
+    #[wasm_bindgen(js_name = startText)]
+    pub fn start_text(&mut self, settings: JsValue) -> Result<(), ApiError> {
+        let settings: SamplingView = match settings.is_undefined() {
+            true => SamplingView::default(),
+            false => serde_wasm_bindgen::from_value(settings)?,
+        };
+        let plain = Sampling::default();
+        let sampler = Sampler::new(Sampling {
+            temperature: settings.temperature.unwrap_or(plain.temperature),
+            top_k: settings.top_k,
+            top_p: settings.top_p.unwrap_or(plain.top_p),
+            repetition_penalty: settings
+                .repetition_penalty
+                .unwrap_or(plain.repetition_penalty),
+            seed: settings.seed,
+        })?;
+        let ready = self.ready()?;
+        let decoder = ready.trainer.decoder().clone();
+        let context = decoder.shape().context;
+        let capacity = settings.capacity.unwrap_or(context).min(context);
+        let continuation = Continuation::new(ready.trainer.engine_mut(), &decoder, capacity)?;
+        ready.text = Some(Text {
+            continuation,
+            sampler,
+            tokens: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Reads tokens into the text; yields the one that follows, which is not read yet.
+    #[wasm_bindgen(js_name = nextToken)]
+    pub async fn next_token(&mut self, tokens: Vec<u32>) -> Result<u32, ApiError> {
+        let ready = self.ready()?;
+        let text = ready
+            .text
+            .as_mut()
+            .ok_or_else(|| too_early("start a text"))?;
+        text.tokens.extend(&tokens);
+        let decoder = ready.trainer.decoder().clone();
+        let engine = ready.trainer.engine_mut();
+        let logits = text.continuation.read(engine, &decoder, &tokens).await?;
+        Ok(text.sampler.next(&logits, &text.tokens)?)
+    }
+}
+
+impl LanguageModel {
+    #[expect(clippy::type_complexity, reason = "three parts of one stage")]
+    fn loading(
+        &mut self,
+    ) -> Result<&mut (DeviceEngine, Architecture, Option<DecoderLoader<Tensor>>), ApiError> {
+        self.loading
+            .as_mut()
+            .ok_or_else(|| too_early("open a new model"))
+    }
+
+    fn ready(&mut self) -> Result<&mut Ready, ApiError> {
+        self.ready
+            .as_mut()
+            .ok_or_else(|| too_early("finish the weights"))
+    }
+
+    fn complete(
+        &mut self,
+        architecture: Architecture,
+        trainer: LanguageTrainer<DeviceEngine>,
+    ) -> Result<(), ApiError> {
+        let mut ready = Ready {
+            architecture,
+            trainer,
+            text: None,
+        };
+        ready.attach(DecoderAdapter::default(), &[])?;
+        self.ready = Some(ready);
+        Ok(())
+    }
+}
+
+impl Ready {
+    /// What was read of a text by another adapter is of no use.
+    fn attach(&mut self, adapter: DecoderAdapter, values: &[f32]) -> Result<(), ApiError> {
+        self.text = None;
+        self.trainer.attach(adapter);
+        Ok(self.trainer.set_adapter(values)?)
+    }
+}
+
+fn rows(tokens: &[u32], starts: &[u32], labels: &[u32]) -> Result<Vec<Row>, ApiError> {
+    let fits = starts.first() == Some(&0)
+        && starts.windows(2).all(|ends| ends[0] < ends[1])
+        && starts
+            .last()
+            .is_some_and(|end| *end as usize == tokens.len())
+        && labels.len() == tokens.len();
+    if !fits {
+        let reason = "rows need starts from 0 to the number of tokens, and a label for each token";
+        return Err(ApiError::new("bad-input", &reason));
+    }
+    let row = |ends: &[u32]| {
+        let place = ends[0] as usize..ends[1] as usize;
+        Row {
+            tokens: tokens[place.clone()].to_vec(),
+            labels: labels[place].to_vec(),
+        }
+    };
+    Ok(starts.windows(2).map(row).collect())
+}
+
+fn no_such_target(name: &str, targets: &[DecoderTarget]) -> ApiError {
+    let known: Vec<&str> = targets.iter().map(|target| target.name()).collect();
+    let reason = format!("there is no layer {name:?}: {}", known.join(", "));
+    ApiError::new("bad-input", &reason)
+}
+
+fn too_early(first: &str) -> ApiError {
+    ApiError::new("internal", &format!("{first} first"))
+}
+
+impl From<ConfigError> for ApiError {
+    fn from(error: ConfigError) -> Self {
+        Self::new("bad-model", &error)
+    }
+}
+
+impl From<LoadError> for ApiError {
+    fn from(error: LoadError) -> Self {
+        Self::new("bad-model", &error)
+    }
+}
+
+impl From<Llama2cError> for ApiError {
+    fn from(error: Llama2cError) -> Self {
+        Self::new("bad-model", &error)
+    }
+}
+
+impl From<PeftError> for ApiError {
+    fn from(error: PeftError) -> Self {
+        Self::new("bad-input", &error)
+    }
+}
+
+impl From<SamplingError> for ApiError {
+    fn from(error: SamplingError) -> Self {
+        Self::new("bad-input", &error)
+    }
+}

@@ -1,0 +1,73 @@
+//! `cargo xtask eval NAME`: evaluations of language models on real data. The native evaluator is
+//! built and run; what concerns the browser runs in real Chromium too.
+
+mod stories;
+
+use crate::build::{Profile, Tool};
+use crate::failure::{AtPath, Failure, Outcome};
+use crate::paths::Paths;
+use crate::{Files, program};
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the command line says of evaluations.
+pub(crate) const HELP: &str = "\
+  eval stories260k [--json FILE]
+                             a pretrained decoder, natively and in Chromium: its greedy text, its loss
+                             against an independent forward pass (it needs CHOIR_SHARED)
+";
+
+const TOOL: Tool = Tool {
+    title: "native evaluator",
+    feature: "evals",
+    name: "choir-eval",
+    profile: Profile::Release,
+};
+
+/// Runs the evaluation that the command line names.
+///
+/// # Errors
+/// `Usage` where it names none, `Missing` without the shared data, `Check` where a result is wrong.
+pub(crate) fn run(paths: &Paths, files: &Files) -> Outcome<()> {
+    let json = files.get("json");
+    let result = match files.words() {
+        [name] if name == "stories260k" => stories::run(paths, &shared()?)?,
+        _ => return Err(Failure::Usage(format!("evaluations are\n{HELP}"))),
+    };
+    println!("{result:#}");
+    if let Some(file) = json {
+        fs::write(&file, format!("{result:#}\n")).at(&file)?;
+    }
+    stories::check(&result)
+}
+
+/// The folder of shared data and models.
+fn shared() -> Outcome<PathBuf> {
+    let folder = std::env::var_os("CHOIR_SHARED").map(PathBuf::from);
+    folder
+        .filter(|folder| folder.join("models").is_dir())
+        .ok_or_else(|| Failure::Missing {
+            what: "the shared data".to_owned(),
+            remedy: "Name its folder, which has `data` and `models`, in CHOIR_SHARED.".to_owned(),
+        })
+}
+
+/// Builds the evaluator, runs it on one evaluation, and yields its report.
+fn natively(paths: &Paths, shared: &Path, arguments: &[OsString]) -> Outcome<Value> {
+    let program = TOOL.build(paths)?;
+    let output = Command::new(program)
+        .args(arguments)
+        .arg("--shared")
+        .arg(shared)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| program::cannot_start(TOOL.name, &error))?;
+    if !output.status.success() {
+        let complaint = format!("the evaluator ended with {}", output.status);
+        return Err(Failure::Check(complaint));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| Failure::Data(error.to_string()))
+}
