@@ -9,6 +9,7 @@
 
 use core::ops::Range;
 
+pub use memory_plan::MemoryPlan;
 pub use optimizer::{AdamW, OptimizerState};
 pub use preparation::Preparation;
 use quantised::{QuantisedMatrix, WeightPrecision};
@@ -21,6 +22,7 @@ pub mod cpu;
 pub mod decoder;
 pub mod generation;
 pub mod kernels;
+mod memory_plan;
 mod optimizer;
 mod preparation;
 pub mod quantised;
@@ -278,8 +280,11 @@ pub trait Engine {
     fn begin_rehearsal(&mut self) -> bool {
         false
     }
-    /// Ends the rehearsal; its tensors are of no further use.
-    fn end_rehearsal(&mut self) {}
+    /// Ends the rehearsal; its tensors are of no further use. Yields the memory that it would have
+    /// taken.
+    fn end_rehearsal(&mut self) -> MemoryPlan {
+        MemoryPlan::default()
+    }
     /// A frozen tensor of a rehearsal: a shape without values.
     fn placeholder(
         &mut self,

@@ -40,6 +40,7 @@ pub struct Trainer<E: Engine> {
     task: TaskConfig,
     layout: AdapterLayout,
     precision: WeightPrecision,
+    recomputes: bool,
     stage: Stage<E::Tensor>,
     has_adapter: bool,
     examples: Examples,
@@ -68,6 +69,7 @@ impl<E: Engine> Trainer<E> {
             task,
             layout,
             precision: WeightPrecision::F32,
+            recomputes: false,
             stage,
             has_adapter: false,
             examples: Examples::default(),
@@ -126,9 +128,14 @@ impl<E: Engine> Trainer<E> {
         **loader = EncoderLoader::new(self.task.base.shape).in_precision(precision);
         self.precision = precision;
         // Whoever asks for less memory is given all there is to save.
-        self.engine
-            .set_recomputation(precision != WeightPrecision::F32);
+        self.set_recomputation(precision != WeightPrecision::F32);
         Ok(())
+    }
+
+    /// Makes some of the activations again instead of keeping them, where the engine can.
+    pub fn set_recomputation(&mut self, on: bool) {
+        self.engine.set_recomputation(on);
+        self.recomputes = on;
     }
 
     /// The next bytes of the safetensors file, in any chunking.

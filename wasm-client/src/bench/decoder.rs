@@ -7,7 +7,7 @@ use super::generator::{Stream, fan_in, gain, uniform};
 use super::{BATCHES, OPTIMIZER};
 use crate::engine::decoder::DecoderEngine;
 use crate::engine::quantised::WeightPrecision;
-use crate::engine::{Batch, EngineError, Preparation};
+use crate::engine::{Batch, EngineError, MemoryPlan, Preparation};
 use crate::model::decoder::{
     Decoder, DecoderAdapter, DecoderLora, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor,
 };
@@ -113,9 +113,9 @@ fn linear_name(layer: u32, target: DecoderTarget) -> String {
     format!("layers.{layer}.{name}")
 }
 
-/// A step on two blocks without values: they need every kernel that four need.
-fn rehearse<E: DecoderEngine>(engine: &mut E) -> Result<(), EngineError> {
-    let shape = DecoderShape { layers: 2, ..SHAPE };
+/// A step on so many blocks without values.
+fn rehearse<E: DecoderEngine>(engine: &mut E, layers: u32) -> Result<(), EngineError> {
+    let shape = DecoderShape { layers, ..SHAPE };
     let adapter = adapter();
     engine.load_adapter(&vec![0.0; adapter.len])?;
     let decoder = Decoder::build(shape, adapter, |tensor| {
@@ -125,7 +125,8 @@ fn rehearse<E: DecoderEngine>(engine: &mut E) -> Result<(), EngineError> {
     engine.begin(&batch, true)?;
     decoder.loss(engine, &labels)?;
     engine.backward()?;
-    engine.optimizer_step(&OPTIMIZER)
+    engine.optimizer_step(&OPTIMIZER)?;
+    engine.end_step()
 }
 
 /// The workload on an engine.
@@ -161,7 +162,16 @@ impl<E: DecoderEngine> Workload<E> {
     /// # Errors
     /// Those of the engine.
     pub fn prepare(engine: &mut E) -> Result<Preparation, EngineError> {
-        Preparation::begin(engine, rehearse)
+        // Two blocks need every kernel that four need.
+        Preparation::begin(engine, |engine| rehearse(engine, 2))
+    }
+
+    /// The memory that a step will take; none where an engine does not count it.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn plan(engine: &mut E) -> Result<Option<MemoryPlan>, EngineError> {
+        MemoryPlan::of(engine, |engine| rehearse(engine, SHAPE.layers))
     }
 
     /// The engine, for its counts and its device.

@@ -12,7 +12,7 @@ pub mod generation;
 use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EngineError, LinearLayer, LoraFactors,
-    OptimizerState, Parameter, Preparation, StepCounts, Weight,
+    MemoryPlan, OptimizerState, Parameter, Preparation, StepCounts, Weight,
 };
 
 /// `y = x·W + b + scale·(x·A)·B`.
@@ -200,8 +200,10 @@ pub trait Kernels {
     fn begin_rehearsal(&mut self) -> bool {
         false
     }
-    /// Ends the rehearsal.
-    fn end_rehearsal(&mut self) {}
+    /// Ends the rehearsal; yields the memory that it would have taken.
+    fn end_rehearsal(&mut self) -> MemoryPlan {
+        MemoryPlan::default()
+    }
     /// A frozen matrix of a rehearsal.
     fn placeholder(
         &mut self,
@@ -219,6 +221,8 @@ pub trait Kernels {
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<Self::Buffer, EngineError>;
     /// Gives scratch back for the next `allocate`. Work already queued still reads it.
     fn release(&mut self, buffer: Self::Buffer);
+    /// Frees what was given back; steps of another kind come next.
+    fn forget_scratch(&mut self) {}
     /// The adapter's flat vector; moments and step count start at zero.
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError>;
     /// Uploads the batch's tokens, starts and labels; counts start at zero.

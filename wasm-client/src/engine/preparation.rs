@@ -5,7 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use std::rc::Rc;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, MemoryPlan};
 
 /// Kernels that are being made ready.
 pub struct Preparation {
@@ -37,11 +37,7 @@ impl Preparation {
         engine: &mut E,
         rehearse: impl FnOnce(&mut E) -> Result<(), EngineError>,
     ) -> Result<Self, EngineError> {
-        if engine.begin_rehearsal() {
-            let rehearsed = rehearse(engine);
-            engine.end_rehearsal();
-            rehearsed?;
-        }
+        MemoryPlan::of(engine, rehearse)?;
         Ok(engine.prepare())
     }
 }

@@ -15,7 +15,7 @@ use super::kernels::{Kernels, NormCall};
 use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
-    LinearLayer, NormLayer, OptimizerState, Parameter, Preparation, StepCounts,
+    LinearLayer, MemoryPlan, NormLayer, OptimizerState, Parameter, Preparation, StepCounts,
 };
 use remake::Saved;
 use tape::{Entry, Loss, Tape};
@@ -47,6 +47,15 @@ pub struct Recorded<K: Kernels> {
     identities: Vec<(usize, K::Buffer)>,
     /// Tables of angles, and how many positions each reaches.
     angles: Vec<(Rotary, usize, K::Buffer)>,
+    /// What a rehearsal has in its own way meanwhile.
+    aside: Option<Aside<K::Buffer>>,
+}
+
+/// What an engine has learnt of its model and keeps on the device from step to step.
+struct Aside<B> {
+    adapter_len: usize,
+    identities: Vec<(usize, B)>,
+    angles: Vec<(Rotary, usize, B)>,
 }
 
 type ValueOf<K> = Value<<K as Kernels>::Buffer>;
@@ -65,6 +74,7 @@ impl<K: Kernels> Recorded<K> {
             loss: None,
             identities: Vec::new(),
             angles: Vec::new(),
+            aside: None,
         }
     }
 
@@ -124,17 +134,30 @@ impl<K: DecoderKernels> Engine for Recorded<K> {
     }
 
     fn begin_rehearsal(&mut self) -> bool {
-        self.kernels.begin_rehearsal()
-    }
-
-    fn end_rehearsal(&mut self) {
         self.tape.clear();
         self.loss = None;
-        // Their buffers hold nothing.
-        self.identities.clear();
-        self.angles.clear();
         self.recycle();
-        self.kernels.end_rehearsal();
+        if !self.kernels.begin_rehearsal() {
+            return false;
+        }
+        self.aside = Some(Aside {
+            adapter_len: self.adapter_len,
+            identities: core::mem::take(&mut self.identities),
+            angles: core::mem::take(&mut self.angles),
+        });
+        true
+    }
+
+    fn end_rehearsal(&mut self) -> MemoryPlan {
+        self.tape.clear();
+        self.loss = None;
+        self.recycle();
+        if let Some(aside) = self.aside.take() {
+            self.adapter_len = aside.adapter_len;
+            self.identities = aside.identities;
+            self.angles = aside.angles;
+        }
+        self.kernels.end_rehearsal()
     }
 
     fn placeholder(
@@ -164,6 +187,9 @@ impl<K: DecoderKernels> Engine for Recorded<K> {
         self.tape.clear();
         self.loss = None;
         self.recycle();
+        if self.training != training {
+            self.kernels.forget_scratch();
+        }
         self.training = training;
         self.batch.clone_from(batch);
         self.kernels.begin(batch)

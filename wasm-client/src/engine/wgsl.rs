@@ -10,8 +10,8 @@ use super::kernels::{
 };
 use super::quantised::{QuantisedMatrix, WeightPrecision};
 use super::{
-    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, OptimizerState, Parameter,
-    Preparation, StepCounts, checks,
+    Activation, AdamW, Batch, DeviceInfo, EmbeddingTables, EngineError, MemoryPlan, OptimizerState,
+    Parameter, Preparation, StepCounts, checks,
 };
 use attention::Pass;
 use batch::BatchTables;
@@ -20,6 +20,7 @@ use device::Device;
 use losses::Losses;
 pub use memory::GpuBuffer;
 use memory::Memory;
+use preparation::Held;
 use shader::{Shader, linear_groups};
 use trained::Adapter;
 pub use tuning::Tuning;
@@ -60,6 +61,8 @@ pub struct WgslKernels {
     adapter: Adapter,
     batch: BatchTables,
     losses: Losses,
+    /// What is really on the device, while a rehearsal has its own.
+    aside: Option<Held>,
 }
 
 impl WgslKernels {
@@ -87,14 +90,22 @@ impl WgslKernels {
 
     fn with_tuning(device: Device, tuning: Tuning) -> Result<Self, EngineError> {
         let mut memory = Memory::default();
-        Ok(Self {
-            commands: Commands::new(&device, &mut memory)?,
-            adapter: Adapter::new(&device, &mut memory, &[])?,
-            batch: BatchTables::new(&device, &mut memory)?,
-            losses: Losses::new(&device, &mut memory)?,
-            tuning,
+        let commands = Commands::new(&device, &mut memory)?;
+        let Held {
             memory,
+            adapter,
+            batch,
+            losses,
+        } = Held::new(&device, memory)?;
+        Ok(Self {
             device,
+            memory,
+            commands,
+            tuning,
+            adapter,
+            batch,
+            losses,
+            aside: None,
         })
     }
 
@@ -131,9 +142,6 @@ impl Kernels for WgslKernels {
 
     fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<GpuBuffer, EngineError> {
         checks::length("values to be uploaded", shape[0] * shape[1], values.len())?;
-        if self.commands.is_rehearsal() {
-            return Ok(self.placeholder_of(None, shape));
-        }
         let mut buffer = self.upload_words("frozen", bytemuck::cast_slice(values))?;
         buffer.rows = shape[0];
         Ok(buffer)
@@ -144,12 +152,11 @@ impl Kernels for WgslKernels {
     }
 
     fn begin_rehearsal(&mut self) -> bool {
-        self.commands.begin_rehearsal();
-        true
+        self.put_aside().is_ok()
     }
 
-    fn end_rehearsal(&mut self) {
-        self.commands.end_rehearsal();
+    fn end_rehearsal(&mut self) -> MemoryPlan {
+        self.put_back()
     }
 
     fn placeholder(
@@ -157,7 +164,7 @@ impl Kernels for WgslKernels {
         precision: WeightPrecision,
         shape: [usize; 2],
     ) -> Result<GpuBuffer, EngineError> {
-        Ok(self.placeholder_of(precision.integers(), shape))
+        self.placeholder_of(precision.integers(), shape)
     }
 
     fn prepare(&mut self) -> Preparation {
@@ -166,16 +173,17 @@ impl Kernels for WgslKernels {
 
     fn allocate(&mut self, rows: usize, columns: usize) -> Result<GpuBuffer, EngineError> {
         self.device.check()?;
-        if self.commands.is_rehearsal() {
-            return Ok(self.placeholder_of(None, [self.padded(rows), columns]));
-        }
         self.memory.take(&self.device, self.padded(rows) * columns)
     }
 
     fn release(&mut self, buffer: GpuBuffer) {
-        if !buffer.is_placeholder() {
-            self.memory.give_back(buffer);
-        }
+        self.give_back(buffer);
+    }
+
+    fn forget_scratch(&mut self) {
+        self.commands.submit(&self.device, None);
+        self.memory.begin_anew();
+        self.commands.forget_bind_groups();
     }
 
     fn load_adapter(&mut self, flat: &[f32]) -> Result<(), EngineError> {

@@ -88,6 +88,12 @@ impl Examples {
         &self.labels
     }
 
+    /// Tokens of each of these sequences.
+    pub fn lengths(&self, indices: &[usize]) -> Vec<usize> {
+        let length = |index: &usize| (self.starts[index + 1] - self.starts[*index]) as usize;
+        indices.iter().map(length).collect()
+    }
+
     /// The sequences of these indices as a batch.
     pub fn batch(&self, indices: &[usize], num_virtual_tokens: u32) -> Batch {
         let mut batch = Batch {

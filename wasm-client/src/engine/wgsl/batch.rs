@@ -127,12 +127,10 @@ impl WgslKernels {
         values: &[u32],
     ) -> Result<(), EngineError> {
         if values.len() > buffer.len {
-            let larger = memory.take(device, values.len())?;
+            let larger = memory.take_unused(device, values.len())?;
             memory.give_back(core::mem::replace(buffer, larger));
         }
-        device
-            .queue
-            .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
+        buffer.write(device, bytemuck::cast_slice(values));
         Ok(())
     }
 
@@ -142,7 +140,7 @@ impl WgslKernels {
         self.commands.submit(&self.device, None);
         self.commands.restart_counts();
         self.losses.readbacks = 0;
-        self.memory.restart_peak();
+        self.memory.begin_step(batch.rows());
         let on_device = &mut self.batch;
         for (buffer, values) in [
             (&mut on_device.rows, &tables.rows),

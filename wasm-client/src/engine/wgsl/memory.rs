@@ -1,6 +1,6 @@
 //! Device buffers, and the pool that scratch comes from and goes back to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use wgpu::BufferUsages;
@@ -10,14 +10,16 @@ use super::super::checks::{self, Room};
 use super::super::quantised::Integers;
 use super::device::Device;
 
-/// The number of every placeholder; real buffers are counted from 1.
-const PLACEHOLDER: u64 = 0;
+/// Set in the number of every placeholder; real buffers are counted from 1.
+const PLACEHOLDER: u64 = 1 << 63;
 
 /// f32 (or u32) storage on the device, or a quantised matrix; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GpuBuffer {
     pub(super) id: u64,
     pub(super) raw: wgpu::Buffer,
+    /// Bytes of `raw`, or those that a placeholder stands for.
+    pub(super) bytes: u64,
     /// Where it begins in `raw`, in bytes; zero unless it is a part of another one.
     pub(super) offset: u64,
     /// Values it holds, or may hold.
@@ -39,21 +41,16 @@ pub(super) struct Scales {
 }
 
 impl GpuBuffer {
-    /// A buffer of a rehearsal: a length, nothing behind it. No kernel is ever given one.
-    pub(super) fn placeholder(raw: &wgpu::Buffer, len: usize) -> Self {
-        Self {
-            id: PLACEHOLDER,
-            raw: raw.clone(),
-            offset: 0,
-            len,
-            rows: 0,
-            scales: None,
-        }
+    /// True if it is of a rehearsal: a length, nothing behind it. No kernel is ever given one.
+    pub(super) fn is_placeholder(&self) -> bool {
+        self.id & PLACEHOLDER != 0
     }
 
-    /// True if it is one of those.
-    pub(super) fn is_placeholder(&self) -> bool {
-        self.id == PLACEHOLDER
+    /// Fills its beginning from the host, before whatever is sent off next.
+    pub(super) fn write(&self, device: &Device, bytes: &[u8]) {
+        if !self.is_placeholder() {
+            device.queue.write_buffer(&self.raw, 0, bytes);
+        }
     }
 
     /// Its part from the value `start` on; the caller sees to it that a binding may begin there.
@@ -105,15 +102,37 @@ impl Room for GpuBuffer {
 }
 
 /// Makes buffers, counts their bytes, keeps those that came back.
+///
+/// A step takes what the steps before left, or a larger piece of it, and one of more rows than any
+/// before begins anew: batches of many lengths take no more than the longest of them alone.
 #[derive(Default)]
 pub(super) struct Memory {
     next_id: u64,
     held: u64,
     peak: u64,
+    frozen: u64,
+    /// Came back in this step, by the length that they were taken for.
     free: HashMap<u64, Vec<GpuBuffer>>,
+    /// Not used in this step yet, by their bytes. No work that is still to be sent off uses them.
+    left: BTreeMap<u64, Vec<GpuBuffer>>,
+    /// Most rows that a step had since [`Self::begin_anew`].
+    longest: usize,
+    /// In a rehearsal, what stands behind every buffer: none is made then, they are only counted.
+    stand_in: Option<wgpu::Buffer>,
 }
 
 impl Memory {
+    /// The memory of a rehearsal, in which `kept` is held from the start.
+    pub(super) fn of_rehearsal(kept: &GpuBuffer) -> Self {
+        Self {
+            next_id: PLACEHOLDER,
+            held: kept.bytes,
+            peak: kept.bytes,
+            stand_in: Some(kept.raw.clone()),
+            ..Self::default()
+        }
+    }
+
     /// A new buffer for `len` values that is never given back to the pool.
     pub(super) fn create(
         &mut self,
@@ -131,11 +150,13 @@ impl Memory {
                 limit,
             });
         }
-        let raw = device.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(what),
-            size: bytes,
-            usage,
-            mapped_at_creation: false,
+        let raw = self.stand_in.clone().unwrap_or_else(|| {
+            device.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(what),
+                size: bytes,
+                usage,
+                mapped_at_creation: false,
+            })
         });
         self.next_id += 1;
         self.held += bytes;
@@ -143,11 +164,24 @@ impl Memory {
         Ok(GpuBuffer {
             id: self.next_id,
             raw,
+            bytes,
             offset: 0,
             len: (bytes / 4) as usize,
             rows: 0,
             scales: None,
         })
+    }
+
+    /// As [`Self::create`], for values that stay.
+    pub(super) fn create_frozen(
+        &mut self,
+        device: &Device,
+        what: &'static str,
+        len: usize,
+    ) -> Result<GpuBuffer, EngineError> {
+        let buffer = self.create(device, what, len, storage())?;
+        self.frozen += buffer.bytes;
+        Ok(buffer)
     }
 
     /// Storage for `len` values out of the pool, or new.
@@ -156,7 +190,23 @@ impl Memory {
         if let Some(buffer) = self.free.get_mut(&class).and_then(Vec::pop) {
             return Ok(buffer);
         }
-        self.create(device, "scratch", class as usize, storage())
+        self.take_unused(device, len)
+    }
+
+    /// As [`Self::take`], but no work that is still to be sent off uses it: it may be written from
+    /// the host.
+    pub(super) fn take_unused(
+        &mut self,
+        device: &Device,
+        len: usize,
+    ) -> Result<GpuBuffer, EngineError> {
+        let len = size_class(len as u64) as usize;
+        let fitting = self.left.range_mut(4 * len as u64..);
+        if let Some(buffer) = fitting.filter_map(|(_, left)| left.pop()).next() {
+            return Ok(GpuBuffer { len, ..buffer });
+        }
+        self.make_room(4 * len as u64);
+        self.create(device, "scratch", len, storage())
     }
 
     /// Takes storage back for the next [`Self::take`] of its size.
@@ -164,19 +214,64 @@ impl Memory {
         self.free.entry(buffer.len as u64).or_default().push(buffer);
     }
 
-    /// Destroys a buffer that no queued work uses.
-    pub(super) fn destroy(&mut self, buffer: &GpuBuffer) {
-        self.held = self.held.saturating_sub(buffer.raw.size());
-        buffer.raw.destroy();
+    /// Begins a step of so many rows, for which everything that came back is there. All work was
+    /// sent off.
+    pub(super) fn begin_step(&mut self, rows: usize) {
+        // Short rows in what long ones left waste nothing that the long ones did not need. The other
+        // way about the narrow tensors would take the place of the wide ones.
+        if rows > self.longest {
+            self.begin_anew();
+            self.longest = rows;
+        }
+        for buffer in self.free.drain().flat_map(|(_, buffers)| buffers) {
+            self.left.entry(buffer.bytes).or_default().push(buffer);
+        }
+        self.peak = self.held;
     }
 
-    /// Most bytes held since the last [`Self::restart_peak`].
+    /// Destroys everything that came back. All work was sent off.
+    pub(super) fn begin_anew(&mut self) {
+        let free = core::mem::take(&mut self.free).into_values();
+        let left = core::mem::take(&mut self.left).into_values();
+        for buffer in free.chain(left).flatten() {
+            self.destroy(&buffer);
+        }
+        self.longest = 0;
+    }
+
+    /// Destroys what is left of earlier steps, the smallest first, for as many bytes.
+    fn make_room(&mut self, bytes: u64) {
+        let mut freed = 0;
+        while freed < bytes {
+            let Some(mut smallest) = self.left.first_entry() else {
+                break;
+            };
+            match smallest.get_mut().pop() {
+                Some(buffer) => {
+                    freed += buffer.bytes;
+                    self.destroy(&buffer);
+                }
+                None => drop(smallest.remove()),
+            }
+        }
+    }
+
+    /// Destroys a buffer that no queued work uses.
+    pub(super) fn destroy(&mut self, buffer: &GpuBuffer) {
+        self.held = self.held.saturating_sub(buffer.bytes);
+        if !buffer.is_placeholder() {
+            buffer.raw.destroy();
+        }
+    }
+
+    /// Most bytes held since the last [`Self::begin_step`].
     pub(super) fn peak(&self) -> u64 {
         self.peak
     }
 
-    pub(super) fn restart_peak(&mut self) {
-        self.peak = self.held;
+    /// Bytes of what stays.
+    pub(super) fn frozen(&self) -> u64 {
+        self.frozen
     }
 }
 

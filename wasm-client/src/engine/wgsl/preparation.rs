@@ -1,43 +1,106 @@
-//! Pipelines made before they are needed.
+//! Rehearsals: what a step asks of the device, noted before there is a model. It is the same code
+//! that runs, on memory that is only counted.
 //!
-//! A rehearsal of a step says which. A browser makes them on threads of its own, asked for by
+//! A rehearsal says which pipelines are needed, to be made before they are. A browser makes them on threads of its own, asked for by
 //! `createComputePipelineAsync`; wgpu has no such call, so it is made on the device beneath. What
 //! wgpu asks for later with the same text and the same layout the browser finds made: equal
 //! pipelines of a device are one, as long as somebody holds it.
 
-use std::rc::Rc;
-
-use super::super::Preparation;
 use super::super::quantised::Integers;
+use super::super::{EngineError, MemoryPlan, Preparation};
 use super::WgslKernels;
+use super::batch::BatchTables;
 use super::commands::Commands;
 use super::device::Device;
-use super::memory::{GpuBuffer, Scales};
+use super::losses::Losses;
+use super::memory::{GpuBuffer, Memory};
 use super::shader::Shader;
+use super::trained::Adapter;
+
+/// Memory, and what is in it beside the model.
+pub(super) struct Held {
+    pub(super) memory: Memory,
+    pub(super) adapter: Adapter,
+    pub(super) batch: BatchTables,
+    pub(super) losses: Losses,
+}
+
+impl Held {
+    /// An empty adapter and empty tables in this memory.
+    pub(super) fn new(device: &Device, mut memory: Memory) -> Result<Self, EngineError> {
+        Ok(Self {
+            adapter: Adapter::new(device, &mut memory, &[])?,
+            batch: BatchTables::new(device, &mut memory)?,
+            losses: Losses::new(device, &mut memory)?,
+            memory,
+        })
+    }
+}
 
 impl WgslKernels {
+    fn exchange(&mut self, held: Held) -> Held {
+        Held {
+            memory: core::mem::replace(&mut self.memory, held.memory),
+            adapter: core::mem::replace(&mut self.adapter, held.adapter),
+            batch: core::mem::replace(&mut self.batch, held.batch),
+            losses: core::mem::replace(&mut self.losses, held.losses),
+        }
+    }
+
+    /// From here on nothing is computed or sent off, and what memory is taken is only counted.
+    pub(super) fn put_aside(&mut self) -> Result<(), EngineError> {
+        let counted = Memory::of_rehearsal(&self.commands.uniforms);
+        let held = Held::new(&self.device, counted)?;
+        self.aside = Some(self.exchange(held));
+        self.commands.begin_rehearsal();
+        Ok(())
+    }
+
+    /// Ends that; yields what was counted.
+    pub(super) fn put_back(&mut self) -> MemoryPlan {
+        self.commands.end_rehearsal();
+        let Some(held) = self.aside.take() else {
+            return MemoryPlan::default();
+        };
+        let counted = self.exchange(held);
+        let [peak_bytes, frozen_bytes] = [counted.memory.peak(), counted.memory.frozen()];
+        let adapter_bytes = counted
+            .adapter
+            .buffers()
+            .iter()
+            .map(|buffer| buffer.bytes)
+            .sum();
+        MemoryPlan {
+            peak_bytes,
+            frozen_bytes,
+            adapter_bytes,
+            activation_bytes: peak_bytes.saturating_sub(frozen_bytes + adapter_bytes),
+        }
+    }
+
+    /// Gives scratch back to the memory that it came from; what is left of a rehearsal to none.
+    pub(super) fn give_back(&mut self, buffer: GpuBuffer) {
+        let memory = match &mut self.aside {
+            Some(held) if !buffer.is_placeholder() => &mut held.memory,
+            None if buffer.is_placeholder() => return,
+            _ => &mut self.memory,
+        };
+        memory.give_back(buffer);
+    }
+
+    /// A frozen matrix as large as one with values.
     pub(super) fn placeholder_of(
-        &self,
+        &mut self,
         integers: Option<Integers>,
         shape @ [rows, columns]: [usize; 2],
-    ) -> GpuBuffer {
-        let raw = &self.commands.uniforms.raw;
-        let Some(integers) = integers else {
-            return GpuBuffer {
-                rows,
-                ..GpuBuffer::placeholder(raw, rows * columns)
-            };
-        };
-        let values = GpuBuffer::placeholder(raw, rows.next_multiple_of(4) * columns.div_ceil(4));
-        GpuBuffer {
-            rows,
-            scales: Some(Rc::new(Scales {
-                integers,
-                shape,
-                values,
-            })),
-            ..GpuBuffer::placeholder(raw, 0)
+    ) -> Result<GpuBuffer, EngineError> {
+        if let Some(integers) = integers {
+            return self.empty_matrix(integers, shape);
         }
+        let buffer = self
+            .memory
+            .create_frozen(&self.device, "frozen", rows * columns)?;
+        Ok(GpuBuffer { rows, ..buffer })
     }
 }
 

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use super::super::EngineError;
 use super::super::quantised::{GROUP, Integers, QuantisedMatrix};
 use super::WgslKernels;
-use super::memory::{GpuBuffer, Scales, storage};
+use super::memory::{GpuBuffer, Scales};
 
 /// Blocks of four columns to a group of columns.
 pub(super) const GROUP_BLOCKS: usize = GROUP / 4;
@@ -26,12 +26,8 @@ impl WgslKernels {
         words: &[u32],
     ) -> Result<GpuBuffer, EngineError> {
         self.device.check()?;
-        let buffer = self
-            .memory
-            .create(&self.device, what, words.len(), storage())?;
-        self.device
-            .queue
-            .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(words));
+        let buffer = self.memory.create_frozen(&self.device, what, words.len())?;
+        buffer.write(&self.device, bytemuck::cast_slice(words));
         // Lets go of the copy that waits for a submit.
         self.device.queue.submit([]);
         Ok(buffer)
@@ -41,18 +37,52 @@ impl WgslKernels {
         &mut self,
         matrix: &QuantisedMatrix,
     ) -> Result<GpuBuffer, EngineError> {
-        let mut buffer = self.upload_words("quantised", &blocks(matrix))?;
-        let scales = self.upload_words("scales", &scales(matrix))?;
-        // No kernel for f32 values may take it for some.
-        buffer.len = 0;
-        buffer.rows = matrix.shape()[0];
-        buffer.scales = Some(Rc::new(Scales {
-            integers: matrix.integers(),
-            shape: matrix.shape(),
-            values: scales,
-        }));
+        let buffer = self.empty_matrix(matrix.integers(), matrix.shape())?;
+        buffer.write(&self.device, bytemuck::cast_slice(&blocks(matrix)));
+        if let Some(on_device) = &buffer.scales {
+            let values = scales(matrix);
+            on_device
+                .values
+                .write(&self.device, bytemuck::cast_slice(&values));
+        }
+        // Lets go of the copies that wait for a submit.
+        self.device.queue.submit([]);
         Ok(buffer)
     }
+
+    /// A quantised matrix without values.
+    pub(super) fn empty_matrix(
+        &mut self,
+        integers: Integers,
+        shape: [usize; 2],
+    ) -> Result<GpuBuffer, EngineError> {
+        self.device.check()?;
+        let [words, scales] = lengths(integers, shape);
+        let mut create = |what, len| self.memory.create_frozen(&self.device, what, len);
+        let buffer = create("quantised", words)?;
+        let values = create("scales", scales)?;
+        let scales = Scales {
+            integers,
+            shape,
+            values,
+        };
+        Ok(GpuBuffer {
+            // No kernel for f32 values may take it for some.
+            len: 0,
+            rows: shape[0],
+            scales: Some(Rc::new(scales)),
+            ..buffer
+        })
+    }
+}
+
+/// Words of the numbers, and how many scales.
+fn lengths(integers: Integers, [rows, columns]: [usize; 2]) -> [usize; 2] {
+    let blocks = rows.div_ceil(4) * columns.div_ceil(4);
+    [
+        blocks * words_per_block(integers) as usize,
+        columns.div_ceil(GROUP) * rows.next_multiple_of(4),
+    ]
 }
 
 /// The numbers in blocks; rows and columns past the end are zero.
@@ -66,9 +96,7 @@ fn blocks(matrix: &QuantisedMatrix) -> Vec<u32> {
             0
         }
     };
-    let mut words = Vec::with_capacity(
-        rows.div_ceil(4) * columns.div_ceil(4) * words_per_block(integers) as usize,
-    );
+    let mut words = Vec::with_capacity(lengths(integers, matrix.shape())[0]);
     for row in (0..rows).step_by(4) {
         for column in (0..columns).step_by(4) {
             let lanes = |byte: &dyn Fn(usize) -> u8| {

@@ -35,9 +35,7 @@ impl Adapter {
             steps: 0,
         };
         // New buffers are zero.
-        device
-            .queue
-            .write_buffer(&adapter.flat.raw, 0, bytemuck::cast_slice(flat));
+        adapter.flat.write(device, bytemuck::cast_slice(flat));
         Ok(adapter)
     }
 
@@ -60,9 +58,7 @@ impl Adapter {
         device.check()?;
         for (buffer, values) in self.moments.iter().zip([&state.first, &state.second]) {
             buffer.expect("moments", values.len())?;
-            device
-                .queue
-                .write_buffer(&buffer.raw, 0, bytemuck::cast_slice(values));
+            buffer.write(device, bytemuck::cast_slice(values));
         }
         self.steps = i32::try_from(state.steps).unwrap_or(i32::MAX);
         Ok(())
@@ -104,7 +100,9 @@ impl WgslKernels {
         self.commands.submit(&self.device, None);
         let adapter = Adapter::new(&self.device, &mut self.memory, flat)?;
         let old = core::mem::replace(&mut self.adapter, adapter);
-        self.commands.forget_bind_groups();
+        if !self.commands.is_rehearsal() {
+            self.commands.forget_bind_groups();
+        }
         old.buffers()
             .into_iter()
             .for_each(|buffer| self.memory.destroy(buffer));
