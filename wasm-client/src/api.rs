@@ -29,6 +29,8 @@ mod llama2c_tokenizer;
 mod measure;
 #[cfg(feature = "protocol")]
 mod participation;
+#[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
+mod plan;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
 #[cfg(feature = "protocol")]

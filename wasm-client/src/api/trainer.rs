@@ -13,6 +13,7 @@ use wasm_bindgen_futures::future_to_promise;
 use super::clock::milliseconds;
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
+use super::plan::PlanView;
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{DeviceInfo, EngineError, OptimizerState, Preparation, StepCounts};
 use crate::train::batch::Examples;
@@ -131,6 +132,15 @@ impl Trainer {
         let mut inner = train::Trainer::new(engine, config)?;
         inner.set_precision(precision)?;
         Ok(Self { inner })
+    }
+
+    /// Plans what a step on the longest batch takes of the device's memory: call it before the weights
+    /// come. Some of the activations are made again from here on where that is needed to stay within
+    /// `max_gpu_bytes`; the code is `too-large` where it takes more even so. `null` where an engine
+    /// does not count its memory.
+    pub fn plan(&mut self, max_gpu_bytes: Option<f64>) -> Result<JsValue, ApiError> {
+        let granted = max_gpu_bytes.map(|bytes| bytes as u64);
+        to_js(&self.inner.plan(granted)?.map(PlanView::from))
     }
 
     /// Makes the task's kernels ready beside everything else: call it before the weights come.

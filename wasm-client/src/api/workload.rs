@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use super::clock::milliseconds;
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
+use super::plan::PlanView;
 use super::trainer::{CountsView, InfoView};
 use crate::bench::decoder;
 use crate::engine::{Engine, EngineError, Preparation};
@@ -24,6 +25,7 @@ pub struct DecoderWorkload {
     /// Until the first step, which waits for it.
     preparation: Option<Preparation>,
     kernels: usize,
+    plan: Option<PlanView>,
 }
 
 #[wasm_bindgen]
@@ -31,11 +33,13 @@ impl DecoderWorkload {
     /// The workload before its first step, on a device of this module's engine.
     pub async fn open() -> Result<Self, ApiError> {
         let mut engine = open_engine().await?;
+        let plan = decoder::Workload::plan(&mut engine)?;
         let preparation = decoder::Workload::prepare(&mut engine)?;
         let inner = decoder::Workload::new(engine)?;
         Ok(Self {
             inner,
             kernels: preparation.kernels,
+            plan: plan.map(PlanView::from),
             preparation: Some(preparation),
         })
     }
@@ -66,6 +70,12 @@ impl DecoderWorkload {
             preparation.done.await?;
         }
         Ok(self.kernels)
+    }
+
+    /// What a step takes of the device's memory, planned before the first; `null` where an engine
+    /// does not count it.
+    pub fn plan(&self) -> Result<JsValue, ApiError> {
+        to_js(&self.plan)
     }
 
     /// Counts of the last step.

@@ -36,6 +36,8 @@ export interface OpenArgs {
   readonly seed: number | null;
   /** Whether the examples are kept beside a checkpoint. */
   readonly keepExamples: boolean;
+  /** Most bytes of GPU memory that training may take. */
+  readonly maxGpuBytes: number | null;
 }
 
 export interface PredictArgs {

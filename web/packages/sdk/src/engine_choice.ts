@@ -3,9 +3,10 @@
  * the tab goes on with the CPU and says why.
  */
 
+import type { ChoirErrorCode } from "./errors.ts";
 import { asChoirError } from "./errors.ts";
 import type { EngineKind, EngineReport, EngineWish } from "./events.ts";
-import type { EngineModule, EngineTrainer, ModuleName, Modules } from "./modules.ts";
+import type { EngineModule, EngineTrainer, MemoryPlan, ModuleName, Modules } from "./modules.ts";
 
 /** A model's shell on a device, still without weights. */
 export interface OpenedEngine {
@@ -22,16 +23,23 @@ const MODULE_OF: Record<EngineKind, Exclude<ModuleName, "protocol">> = {
   burn: "burn",
 };
 
-/** Opens the engine that was wished for, or the CPU with the reason. */
+/** Why a device is of no use for a task: the CPU may be. */
+const OF_NO_USE: readonly ChoirErrorCode[] = ["no-device", "device-lost", "too-large"];
+
+/**
+ * Opens the engine that was wished for, or the CPU with the reason: there is no such device, or the
+ * task takes more of its memory than it, or the page, grants.
+ */
 export async function openEngine(
   modules: Modules,
   wish: EngineWish,
   config: Uint8Array,
   because: string | null,
+  maxGpuBytes: number | null,
 ): Promise<OpenedEngine> {
   const { engine, reason } = wish === "auto" ? await fasterEngine(modules) : { engine: wish, reason: because };
   if (engine !== "cpu") {
-    const opening = await tryOpen(modules, engine, config, reason);
+    const opening = await tryOpen(modules, engine, config, reason, maxGpuBytes);
     if ("opened" in opening) return opening.opened;
     return openCpu(modules, config, opening.absent);
   }
@@ -40,7 +48,7 @@ export async function openEngine(
 
 async function openCpu(modules: Modules, config: Uint8Array, reason: string | null): Promise<OpenedEngine> {
   const module = await modules.engine(MODULE_OF.cpu);
-  return opened("cpu", await module.Trainer.open(config), null, reason);
+  return opened("cpu", await module.Trainer.open(config), null, reason, null);
 }
 
 async function tryOpen(
@@ -48,16 +56,27 @@ async function tryOpen(
   engine: EngineKind,
   config: Uint8Array,
   reason: string | null,
+  maxGpuBytes: number | null,
 ): Promise<Opening> {
   const usable = await usableModule(modules, engine);
   if ("absent" in usable) return usable;
   try {
     const trainer = await usable.module.Trainer.open(config);
-    return { opened: opened(engine, trainer, usable.adapter, reason) };
+    return { opened: opened(engine, trainer, usable.adapter, reason, planned(trainer, maxGpuBytes)) };
   } catch (thrown) {
     const error = asChoirError(thrown);
-    if (error.code === "no-device" || error.code === "device-lost") return { absent: error.message };
+    if (OF_NO_USE.includes(error.code)) return { absent: error.message };
     throw error;
+  }
+}
+
+/** The plan of a training; where there is none, nobody needs the trainer any more. */
+function planned(trainer: EngineTrainer, maxGpuBytes: number | null): MemoryPlan | null {
+  try {
+    return trainer.plan(maxGpuBytes ?? undefined);
+  } catch (thrown) {
+    trainer.free();
+    throw thrown;
   }
 }
 
@@ -66,9 +85,10 @@ function opened(
   trainer: EngineTrainer,
   adapter: string | null,
   reason: string | null,
+  memory: MemoryPlan | null,
 ): OpenedEngine {
   const info = trainer.info();
-  return { trainer, report: { engine, device: info.device, adapter: adapter ?? info.adapter, reason } };
+  return { trainer, report: { engine, device: info.device, adapter: adapter ?? info.adapter, reason, memory } };
 }
 
 /** The module of an engine; WebGPU is asked for an adapter before anything is fetched. */

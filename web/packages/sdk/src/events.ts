@@ -1,7 +1,7 @@
 /** Everything that a session tells its page, as one union to switch on. */
 
 import type { ChoirErrorCode } from "./errors.ts";
-import type { Helper } from "./modules.ts";
+import type { Helper, MemoryPlan } from "./modules.ts";
 import type { ReceiptEntry } from "./receipt.ts";
 
 /** The engines that a page can ask for. */
@@ -18,6 +18,8 @@ export interface EngineReport {
   readonly adapter: string;
   /** Why it is not the engine that was asked for, or how it was chosen. */
   readonly reason: string | null;
+  /** What a step on the longest batch of the task takes of its memory; `null` where that is not counted. */
+  readonly memory: MemoryPlan | null;
 }
 
 /** What a sending is for. */

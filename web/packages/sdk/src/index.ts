@@ -15,7 +15,7 @@ export type { Example, ParsedExamples, RefusedLine } from "./examples.ts";
 export { DEFAULT_HELD_OUT, shuffle } from "./held_out.ts";
 export type { HeldOutOptions } from "./held_out.ts";
 export type { Participation, TaskLedger } from "./ledger.ts";
-export type { Helper } from "./modules.ts";
+export type { Helper, MemoryPlan } from "./modules.ts";
 export { DEFAULT_PAUSES } from "./pauses.ts";
 export type { PauseCause } from "./pauses.ts";
 export { ALL_MINI_LM_L6_V2, browserUploadCount, DEFAULT_POLICY, DEMO_POLICY } from "./policy.ts";

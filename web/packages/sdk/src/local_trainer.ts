@@ -106,7 +106,7 @@ export class LocalTrainer implements Trainer {
     checkPolicy(status, args.policy);
     this.close();
     this.#emit({ kind: "task", ...summary(args.task, status) });
-    const model = await this.#openModel(status, args.engine, null);
+    const model = await this.#openModel(status, args.engine, null, args.maxGpuBytes);
     const { protocol } = this.#at();
     const examplesDigest = digestExamples(args.examples, () => new protocol.StreamHash());
     const earlier = await this.#seedOfCheckpoint(args.task, examplesDigest);
@@ -241,7 +241,7 @@ export class LocalTrainer implements Trainer {
     work.wantedEngine = null;
     await this.#lock.run(async () => {
       work.model.close();
-      work.model = await this.#openModel(status, wanted, reason);
+      work.model = await this.#openModel(status, wanted, reason, work.args.maxGpuBytes);
     });
   }
 
@@ -350,9 +350,9 @@ export class LocalTrainer implements Trainer {
     if (work.abort.signal.aborted) throw new ChoirError("closed", "the visitor left");
   }
 
-  #openModel(status: TaskStatus, engine: EngineWish, because: string | null): Promise<Model> {
+  #openModel(status: TaskStatus, engine: EngineWish, because: string | null, maxGpuBytes: number | null): Promise<Model> {
     const { modules, objects } = this.#at();
-    return Model.open(modules, objects, status, engine, because, this.#emit);
+    return Model.open(modules, objects, status, engine, because, maxGpuBytes, this.#emit);
   }
 
   async #status(task: string): Promise<TaskStatus> {

@@ -29,11 +29,12 @@ export class Model {
     status: TaskStatus,
     wish: EngineWish,
     because: string | null,
+    maxGpuBytes: number | null,
     emit: Emit,
   ): Promise<Model> {
     const tokenizerJson = await objects.read(status.tokenizer, progressOf("tokenizer", emit));
     const tokenizer = new TextTokenizer(tokenizerJson, status.maxLength);
-    let engine = await openEngine(modules, wish, status.config, because);
+    let engine = await openEngine(modules, wish, status.config, because, maxGpuBytes);
     emit({ kind: "engine", ...engine.report });
     try {
       await loadWeights(engine, objects, status, emit);
@@ -42,7 +43,7 @@ export class Model {
       const error = asChoirError(thrown);
       if (error.code !== "digest-mismatch") throw error;
       // The damaged copy is gone from the cache; once more, from the aggregator.
-      engine = await openEngine(modules, engine.report.engine, status.config, engine.report.reason);
+      engine = await openEngine(modules, engine.report.engine, status.config, engine.report.reason, maxGpuBytes);
       await loadWeights(engine, objects, status, emit);
     }
     return new Model(engine.trainer, engine.report, tokenizer);

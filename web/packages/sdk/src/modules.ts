@@ -140,9 +140,25 @@ export interface Preparation {
   free(): void;
 }
 
+/** What a training takes of a device's memory, at the highest and by what it is for. */
+export interface MemoryPlan {
+  readonly peakBytes: number;
+  readonly frozenBytes: number;
+  readonly adapterBytes: number;
+  readonly activationBytes: number;
+  /** Whether some of the activations are made again instead of being kept, which takes less. */
+  readonly recomputes: boolean;
+}
+
 /** A model on a device: what the engine modules export. */
 export interface EngineTrainer {
   info(): { readonly device: string; readonly adapter: string };
+  /**
+   * Plans the memory of the longest batch before the weights come, and makes activations again where
+   * that is needed to stay within so many bytes. `null` where an engine does not count its memory;
+   * throws `too-large` where the training takes more even so.
+   */
+  plan(maxGpuBytes?: number): MemoryPlan | null;
   /** Makes the task's kernels ready; best asked for before the weights come. */
   prepare(): Preparation;
   addWeights(chunk: Uint8Array): void;

@@ -64,7 +64,7 @@ export class Predictor {
     const { modules, objects, emit } = this.#context;
     if (this.#loaded?.task !== task) {
       this.close();
-      const model = await Model.open(modules, objects, status, engine, null, emit);
+      const model = await Model.open(modules, objects, status, engine, null, null, emit);
       this.#loaded = { task, model, adapter: "" };
     }
     const { model, adapter } = this.#loaded;

@@ -34,6 +34,11 @@ export interface JoinOptions {
    * without them being given again. Off if not given: ask the visitor.
    */
   readonly keepExamples?: boolean;
+  /**
+   * Most bytes of GPU memory that training may take; no bound of the page's own if not given. Where a
+   * step would take more, some values are computed twice; where it still would, the CPU trains.
+   */
+  readonly maxGpuBytes?: number;
   /** When training pauses; while the tab is hidden or the battery runs down, if not given. A round that is joined goes on. */
   readonly pauseWhile?: readonly PauseCause[];
 }
@@ -121,7 +126,9 @@ export class Session implements AsyncIterable<ChoirEvent> {
 
   async #open(): Promise<void> {
     const { engine, policy, examples, heldOut = DEFAULT_HELD_OUT, seed = null, keepExamples = false } = this.#setup;
-    await this.#trainer.call("open", { task: this.#task, engine, policy, examples, heldOut, seed, keepExamples });
+    const maxGpuBytes = this.#setup.maxGpuBytes ?? null;
+    const how = { engine, policy, seed, keepExamples, maxGpuBytes };
+    await this.#trainer.call("open", { task: this.#task, examples, heldOut, ...how });
   }
 
   /** One training and, if it went well, one round. False ends the session. */
