@@ -199,6 +199,7 @@ fn decoder_step<E: DecoderEngine>(
     let lora = DecoderLora {
         rank: 4,
         alpha: 8.0,
+        rank_stabilised: false,
         targets: vec![DecoderTarget::Q, DecoderTarget::V, DecoderTarget::Down],
     };
     let adapter = DecoderAdapter::new(&shape, &lora, 0);

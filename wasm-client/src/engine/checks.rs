@@ -17,6 +17,10 @@ use super::{EngineError, LoraFactors};
 pub trait Room {
     /// How many.
     fn room(&self) -> usize;
+    /// How many of a matrix, in whatever way it is kept.
+    fn values(&self) -> usize {
+        self.room()
+    }
 }
 
 /// The right number of values.

@@ -46,6 +46,7 @@ mod reduce;
 mod row_calls;
 mod shader;
 mod small;
+mod split;
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;
@@ -109,6 +110,14 @@ impl WgslKernels {
         })
     }
 
+    /// As on a device that grants no larger buffer than this, for what is uploaded or taken from here
+    /// on.
+    pub fn limit_buffers(&mut self, bytes: u64) {
+        let device = &mut self.device;
+        device.largest_buffer = device.largest_buffer.min(bytes);
+        device.largest_matrix = device.largest_matrix.min(bytes);
+    }
+
     /// How many kernels were made by now.
     pub fn kernels_made(&self) -> usize {
         self.commands.made()
@@ -142,9 +151,7 @@ impl Kernels for WgslKernels {
 
     fn upload(&mut self, values: &[f32], shape: [usize; 2]) -> Result<GpuBuffer, EngineError> {
         checks::length("values to be uploaded", shape[0] * shape[1], values.len())?;
-        let mut buffer = self.upload_words("frozen", bytemuck::cast_slice(values))?;
-        buffer.rows = shape[0];
-        Ok(buffer)
+        self.upload_values(values, shape)
     }
 
     fn upload_quantised(&mut self, matrix: QuantisedMatrix) -> Result<GpuBuffer, EngineError> {
@@ -164,7 +171,7 @@ impl Kernels for WgslKernels {
         precision: WeightPrecision,
         shape: [usize; 2],
     ) -> Result<GpuBuffer, EngineError> {
-        self.placeholder_of(precision.integers(), shape)
+        self.create_matrix(precision.integers(), shape)
     }
 
     fn prepare(&mut self) -> Preparation {

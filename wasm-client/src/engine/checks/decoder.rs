@@ -95,7 +95,10 @@ impl<B: Room> LanguageLossCall<'_, B> {
             room("gradient of the hidden states", d_hidden, values)?;
         }
         let (LanguageHead::Separate(weight) | LanguageHead::Tied(weight)) = self.head;
-        room("projection to logits", weight, self.dim * self.vocabulary)?;
+        let [needed, found] = [self.dim * self.vocabulary, weight.values()];
+        if found < needed {
+            length("projection to logits", needed, found)?;
+        }
         let rows = self.labels.len();
         length(
             "weights of rows",

@@ -31,6 +31,10 @@ impl<B: Room> LogitsCall<'_, B> {
         room("hidden states", self.hidden, self.rows * self.dim)?;
         room("logits", self.y, self.rows * self.vocabulary)?;
         let (LanguageHead::Separate(weight) | LanguageHead::Tied(weight)) = self.head;
-        room("projection to logits", weight, self.dim * self.vocabulary)
+        let [needed, found] = [self.dim * self.vocabulary, weight.values()];
+        if found < needed {
+            length("projection to logits", needed, found)?;
+        }
+        Ok(())
     }
 }

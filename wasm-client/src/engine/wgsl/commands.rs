@@ -115,6 +115,13 @@ impl Commands {
         device.check()?;
         let bindings = call.shader.bindings();
         debug_assert_eq!(call.buffers.len() as u32, bindings.read + bindings.written);
+        if let Some(split) = call.buffers.iter().find(|buffer| buffer.split.is_some()) {
+            return Err(EngineError::TooLarge {
+                what: format!("a matrix for {:?}", call.shader),
+                bytes: split.bytes,
+                limit: device.largest_buffer,
+            });
+        }
         if let Some(noted) = &mut self.rehearsal {
             noted.push(call.shader);
             return Ok(());

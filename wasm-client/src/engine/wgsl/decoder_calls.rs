@@ -13,6 +13,7 @@ use super::commands::Dispatch;
 use super::decoder_shader::{DecoderShader, StreamNorm};
 use super::memory::GpuBuffer;
 use super::shader::{Shader, linear_groups};
+use super::split::Part;
 
 /// Rows after which a part of a `[rows, columns]` tensor may begin: with columns in fours, that
 /// many rows are whole multiples of the 256 bytes at which WebGPU lets a binding start.
@@ -126,12 +127,15 @@ impl DecoderKernels for WgslKernels {
         out.expect("embedded rows", count as usize * 4)?;
         let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
         let (rows, flat) = (self.batch.rows.clone(), self.adapter.flat.clone());
-        self.decoder_dispatch(
-            DecoderShader::EmbedTokens,
-            &[&rows, word, &flat, out],
-            &[count, dim4, offset],
-            linear_groups(count),
-        )
+        for Part { first, matrix } in word.parts() {
+            self.decoder_dispatch(
+                DecoderShader::EmbedTokens,
+                &[&rows, &matrix, &flat, out],
+                &[count, dim4, offset, first as u32, matrix.rows as u32],
+                linear_groups(count),
+            )?;
+        }
+        Ok(())
     }
 
     fn stream_norm(&mut self, call: StreamNormCall<'_, GpuBuffer>) -> Result<(), EngineError> {

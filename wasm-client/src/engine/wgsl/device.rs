@@ -11,6 +11,8 @@ pub(super) struct Device {
     pub(super) info: DeviceInfo,
     /// Bytes of the largest storage buffer.
     pub(super) largest_buffer: u64,
+    /// Bytes of the largest frozen matrix in one buffer, or of a part of it.
+    pub(super) largest_matrix: u64,
     /// Distance of two uniforms in their buffer, in bytes.
     pub(super) uniform_stride: u32,
     /// True where lanes run in software.
@@ -76,10 +78,12 @@ impl Device {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             report.report(error.to_string());
         }));
+        let largest_buffer = limits
+            .max_buffer_size
+            .min(limits.max_storage_buffer_binding_size);
         Ok(Self {
-            largest_buffer: limits
-                .max_buffer_size
-                .min(limits.max_storage_buffer_binding_size),
+            largest_buffer,
+            largest_matrix: largest_buffer,
             uniform_stride: limits.min_uniform_buffer_offset_alignment.max(64),
             software: is_software(&adapter_info),
             info: DeviceInfo {

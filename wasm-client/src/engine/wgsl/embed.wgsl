@@ -1,7 +1,9 @@
 // Token rows: word (or the prompt's row) + position + token type 0 where there are types. `rows` holds per row: token
 // id, or the virtual token's number; 1 if virtual; position; sequence. `word_vector` reads the word
-// table, whatever it is kept in.
-struct Call { count: u32, dim4: u32, prompt_offset: u32, word_rows: u32, typed: u32 }
+// table, whatever it is kept in; that may be a part of the table, `held` words from `first` on, and
+// then the other rows are left to the other parts.
+struct Call { count: u32, dim4: u32, prompt_offset: u32, word_rows: u32,
+  first: u32, held: u32, typed: u32 }
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> position: array<vec4<f32>>;
@@ -18,13 +20,14 @@ fn main(
   if (at >= call.count) { return; }
   let row = rows[at / call.dim4];
   let column = at % call.dim4;
-  var value = position[row.z * call.dim4 + column];
-  if (call.typed != 0u) { value += token_type[column]; }
+  var rest = position[row.z * call.dim4 + column];
+  if (call.typed != 0u) { rest += token_type[column]; }
   if (row.y == 0u) {
-    value += word_vector(row.x, column);
-  } else {
+    // Below `first` the difference wraps.
+    let word_at = row.x - call.first;
+    if (word_at < call.held) { out[at] = rest + word_vector(word_at, column); }
+  } else if (call.first == 0u) {
     let p = call.prompt_offset + (row.x * call.dim4 + column) * 4u;
-    value += vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);
+    out[at] = rest + vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);
   }
-  out[at] = value;
 }

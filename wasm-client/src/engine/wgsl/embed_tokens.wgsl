@@ -1,6 +1,7 @@
 // Token rows: the word's, or the prompt's. `rows` holds per row: token id, or the virtual token's
-// number; 1 if virtual; position; sequence.
-struct Call { count: u32, dim4: u32, prompt_offset: u32 }
+// number; 1 if virtual; position; sequence. `word` may be a part of the table, `held` words from
+// `first` on; the other rows are left to the other parts then.
+struct Call { count: u32, dim4: u32, prompt_offset: u32, first: u32, held: u32 }
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> word: array<vec4<f32>>;
@@ -15,11 +16,13 @@ fn main(
   let at = id.y * groups.x * 64u + id.x;
   if (at >= call.count) { return; }
   let row = rows[at / call.dim4];
-  let source = row.x * call.dim4 + at % call.dim4;
+  let column = at % call.dim4;
   if (row.y == 0u) {
-    out[at] = word[source];
-  } else {
-    let p = call.prompt_offset + source * 4u;
+    // Below `first` the difference wraps.
+    let word_at = row.x - call.first;
+    if (word_at < call.held) { out[at] = word[word_at * call.dim4 + column]; }
+  } else if (call.first == 0u) {
+    let p = call.prompt_offset + (row.x * call.dim4 + column) * 4u;
     out[at] = vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);
   }
 }

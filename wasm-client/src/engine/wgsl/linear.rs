@@ -1,7 +1,9 @@
 //! Linear layers: which product kernel runs when, forward and backward.
 
+use core::ops::Range;
+
 use super::super::kernels::{LinearCall, LinearInputGradient, LoraGradient, WeightGradient};
-use super::super::{EngineError, LinearLayer, Parameter, Weight};
+use super::super::{EngineError, LinearLayer, Weight};
 use super::WgslKernels;
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
@@ -9,6 +11,7 @@ use super::product::Product;
 use super::reduce::Reduction;
 use super::shader::Shader;
 use super::small::{self, Small};
+use super::split::Window;
 
 /// `y (+)= scale · x·W + bias` by the kernel for any size.
 pub(super) struct Thin<'a> {
@@ -19,26 +22,35 @@ pub(super) struct Thin<'a> {
     pub(super) y: &'a GpuBuffer,
     /// Rows, inner size, columns.
     pub(super) sizes: [usize; 3],
+    pub(super) window: Window,
     pub(super) transposed: bool,
     pub(super) add: bool,
     pub(super) scale: f32,
 }
 
 /// The low-rank part of a product: `scale·low·F`, `F[r, j] = flat[at + r·strides[0] + j·strides[1]]`.
-#[derive(Clone, Copy)]
-struct LowRank<'a> {
+#[derive(Clone)]
+pub(super) struct LowRank<'a> {
     /// `[rows, rank]`.
     low: &'a GpuBuffer,
     rank: usize,
     /// Where the factor lies in the flat adapter.
-    factor: &'a Parameter,
+    factor: Range<usize>,
     strides: [usize; 2],
     scale: f32,
 }
 
+impl LowRank<'_> {
+    /// What is left of it from the column `first` on.
+    pub(super) fn after_columns(mut self, first: usize) -> Self {
+        self.factor.start += first * self.strides[1];
+        self
+    }
+}
+
 /// Which product of a layer.
 #[derive(Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     /// `x·W + b`.
     Forward,
     /// `d_y·Wᵀ`, added to what is there or not.
@@ -62,7 +74,7 @@ impl WgslKernels {
         let low_rank = LowRank {
             low,
             rank: lora.a.shape[1],
-            factor: &lora.b,
+            factor: lora.b.range.clone(),
             strides: [n, 1],
             scale: lora.scale,
         };
@@ -90,7 +102,7 @@ impl WgslKernels {
         let low_rank = low_rank.map(|(lora, low)| LowRank {
             low,
             rank: lora.a.shape[1],
-            factor: &lora.a,
+            factor: lora.a.range.clone(),
             strides: [1, lora.a.shape[1]],
             scale: 1.0,
         });
@@ -166,8 +178,7 @@ impl WgslKernels {
         }
     }
 
-    /// The product and its low-rank part: in one kernel where the sizes suit its tiles, else one
-    /// after the other by the kernel for any size.
+    /// The product and its low-rank part, with weights in any number of buffers.
     fn product(
         &mut self,
         x: &GpuBuffer,
@@ -176,6 +187,26 @@ impl WgslKernels {
         rows: usize,
         way: Way,
         low_rank: Option<LowRank<'_>>,
+    ) -> Result<(), EngineError> {
+        match &layer.weight {
+            Weight::Frozen(w) if w.split.is_some() => {
+                w.expect_matrix("weights of a linear layer", layer.shape)?;
+                self.split_product([x, y], layer, &w.parts(), rows, way, low_rank)
+            }
+            _ => self.whole_product([x, y], layer, rows, way, low_rank, None),
+        }
+    }
+
+    /// The product and its low-rank part: in one kernel where the sizes suit its tiles, else one
+    /// after the other by the kernel for any size.
+    pub(super) fn whole_product(
+        &mut self,
+        [x, y]: [&GpuBuffer; 2],
+        layer: &LinearLayer<GpuBuffer>,
+        rows: usize,
+        way: Way,
+        low_rank: Option<LowRank<'_>>,
+        window: Option<Window>,
     ) -> Result<(), EngineError> {
         let [input, output] = layer.shape;
         let (k, n, transposed, add) = match way {
@@ -189,7 +220,8 @@ impl WgslKernels {
         };
         let tiles = self
             .tuning
-            .product(k as u32, n as u32, transposed, integers);
+            .product(k as u32, n as u32, transposed, integers)
+            .filter(|_| window.is_none_or(Window::is_in_vectors));
         if let (Some(tiles), Weight::Frozen(w), None | Some(Weight::Frozen(_))) =
             (tiles, &layer.weight, bias)
         {
@@ -200,8 +232,9 @@ impl WgslKernels {
             w.expect_matrix("weights of a linear layer", layer.shape)?;
             let buffers = [x, w, frozen.unwrap_or(w), y];
             let add = add || frozen.is_some();
-            return self.tiled(tiles, buffers, [rows, k, n], add, low_rank);
+            return self.tiled(tiles, buffers, [rows, k, n], add, low_rank, window);
         }
+        let window = window.unwrap_or_else(|| Window::whole(k, n));
         let flat = &self.adapter.flat.clone();
         let thin = Thin {
             x,
@@ -209,8 +242,9 @@ impl WgslKernels {
             bias: bias.map(|bias| operand(bias, flat)),
             y,
             sizes: [rows, k, n],
+            window,
             transposed,
-            add,
+            add: add || window.adds,
             scale: 1.0,
         };
         self.thin(&thin)?;
@@ -219,9 +253,13 @@ impl WgslKernels {
         };
         self.thin(&Thin {
             x: low_rank.low,
-            w: (flat, low_rank.factor.range.start),
+            w: (flat, low_rank.factor.start),
             bias: None,
             sizes: [rows, low_rank.rank, n],
+            window: Window {
+                x: [low_rank.rank, 0],
+                ..window
+            },
             add: true,
             scale: low_rank.scale,
             ..thin
@@ -236,24 +274,33 @@ impl WgslKernels {
         [rows, k, n]: [usize; 3],
         add: bool,
         low_rank: Option<LowRank<'_>>,
+        window: Option<Window>,
     ) -> Result<(), EngineError> {
-        let mut words =
-            [n / 4, k / 4, usize::from(add), rows, 0, 0, 0, 0, 0].map(|word| word as u32);
+        let tiles = Product {
+            is_part: window.is_some(),
+            ..tiles
+        };
+        let mut words = [0; 14];
+        let sizes = [n / 4, k / 4, usize::from(add), rows];
+        words[..4].copy_from_slice(&sizes.map(|word| word as u32));
+        if let Some(window) = window {
+            let [[x_columns, x_first], [y_columns, y_first]] = [window.x, window.y];
+            x.expect("x of a product", rows * x_columns)?;
+            y.expect("y of a product", rows * y_columns)?;
+            let found = [x_columns, x_first, y_columns, y_first].map(|values| values as u32 / 4);
+            words[9..13].copy_from_slice(&found);
+            words[13] = u32::from(window.adds);
+        }
         let mut low = x;
         if let Some(part) = low_rank {
             let tiled_rows = self.padded(rows);
             part.low
                 .expect("x·A in whole tiles", tiled_rows * part.rank)?;
             let flat = &self.adapter.flat;
-            flat.expect("low-rank factor", part.factor.range.end)?;
+            flat.expect("low-rank factor", part.factor.end)?;
             low = part.low;
             let [rank_stride, column_stride] = part.strides;
-            let found = [
-                part.rank,
-                part.factor.range.start,
-                rank_stride,
-                column_stride,
-            ];
+            let found = [part.rank, part.factor.start, rank_stride, column_stride];
             words[4..8].copy_from_slice(&found.map(|word| word as u32));
             words[8] = part.scale.to_bits();
         }
@@ -273,14 +320,19 @@ impl WgslKernels {
 
     pub(super) fn thin(&mut self, thin: &Thin<'_>) -> Result<(), EngineError> {
         let [rows, k, n] = thin.sizes;
-        thin.x.expect("x of a product", rows * k)?;
+        let Window {
+            x: [x_columns, x_first],
+            y: [y_columns, y_first],
+            ..
+        } = thin.window;
+        thin.x.expect("x of a product", rows * x_columns)?;
         let (w, w_at) = thin.w;
         let shape = if thin.transposed { [n, k] } else { [k, n] };
         match &w.scales {
             Some(_) => w.expect_matrix("weights of a product", shape)?,
             None => w.expect("weights of a product", w_at + k * n)?,
         }
-        thin.y.expect("y of a product", rows * n)?;
+        thin.y.expect("y of a product", rows * y_columns)?;
         let (bias, bias_offset) = thin.bias.unwrap_or((thin.x, 0));
         if thin.bias.is_some() {
             bias.expect("bias of a product", bias_offset + n)?;
@@ -294,6 +346,10 @@ impl WgslKernels {
             u32::from(thin.bias.is_some()),
             bias_offset as u32,
             thin.scale.to_bits(),
+            x_columns as u32,
+            x_first as u32,
+            y_columns as u32,
+            y_first as u32,
         ];
         let mut buffers = vec![thin.x, w, bias];
         buffers.extend(w.scales.as_ref().map(|scales| &scales.values));

@@ -13,6 +13,7 @@ use super::commands::Dispatch;
 use super::linear::Thin;
 use super::memory::GpuBuffer;
 use super::shader::Shader;
+use super::split::Window;
 
 /// Most parts of a dispatch: with the factors seven of the eight buffers that every device grants.
 const MOST_PARTS: usize = 3;
@@ -224,6 +225,7 @@ impl WgslKernels {
             bias: None,
             y: call.low_rank,
             sizes: [rows, columns, lora.a.shape[1]],
+            window: Window::whole(columns, lora.a.shape[1]),
             transposed,
             add: false,
             scale,

@@ -9,6 +9,7 @@ use super::super::EngineError;
 use super::super::checks::{self, Room};
 use super::super::quantised::Integers;
 use super::device::Device;
+use super::split::Parts;
 
 /// Set in the number of every placeholder; real buffers are counted from 1.
 const PLACEHOLDER: u64 = 1 << 63;
@@ -28,6 +29,8 @@ pub struct GpuBuffer {
     pub(super) rows: usize,
     /// Where it holds a quantised matrix; `len` is 0 then.
     pub(super) scales: Option<Rc<Scales>>,
+    /// Where it is a matrix in several buffers; `len` is 0 then.
+    pub(super) split: Option<Rc<Parts>>,
 }
 
 /// What the numbers of a quantised matrix stand for.
@@ -82,11 +85,17 @@ impl GpuBuffer {
         what: &'static str,
         shape: [usize; 2],
     ) -> Result<(), EngineError> {
-        let Some(scales) = &self.scales else {
+        let Some(found) = self.shape() else {
             return self.expect(what, shape[0] * shape[1]);
         };
-        checks::length(what, shape[0], scales.shape[0])?;
-        checks::length(what, shape[1], scales.shape[1])
+        checks::length(what, shape[0], found[0])?;
+        checks::length(what, shape[1], found[1])
+    }
+
+    /// `[rows, columns]` of a matrix that is split or quantised.
+    fn shape(&self) -> Option<[usize; 2]> {
+        let split = self.split.as_ref().map(|split| split.shape);
+        split.or_else(|| self.scales.as_ref().map(|scales| scales.shape))
     }
 
     /// The numbers it holds; none for f32.
@@ -98,6 +107,11 @@ impl GpuBuffer {
 impl Room for GpuBuffer {
     fn room(&self) -> usize {
         self.len
+    }
+
+    fn values(&self) -> usize {
+        self.shape()
+            .map_or(self.len, |[rows, columns]| rows * columns)
     }
 }
 
@@ -169,6 +183,7 @@ impl Memory {
             len: (bytes / 4) as usize,
             rows: 0,
             scales: None,
+            split: None,
         })
     }
 
@@ -186,7 +201,7 @@ impl Memory {
 
     /// Storage for `len` values out of the pool, or new.
     pub(super) fn take(&mut self, device: &Device, len: usize) -> Result<GpuBuffer, EngineError> {
-        let class = size_class(len as u64);
+        let class = class(device, len);
         if let Some(buffer) = self.free.get_mut(&class).and_then(Vec::pop) {
             return Ok(buffer);
         }
@@ -200,7 +215,7 @@ impl Memory {
         device: &Device,
         len: usize,
     ) -> Result<GpuBuffer, EngineError> {
-        let len = size_class(len as u64) as usize;
+        let len = class(device, len) as usize;
         let fitting = self.left.range_mut(4 * len as u64..);
         if let Some(buffer) = fitting.filter_map(|(_, left)| left.pop()).next() {
             return Ok(GpuBuffer { len, ..buffer });
@@ -278,6 +293,12 @@ impl Memory {
 /// How storage is used: by kernels, filled from the host, copied out to be read.
 pub(super) fn storage() -> BufferUsages {
     BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC
+}
+
+/// What is taken for `len` values: its size class, or as much as the device grants.
+fn class(device: &Device, len: usize) -> u64 {
+    let most = (device.largest_buffer / 16 * 4).max(len as u64);
+    size_class(len as u64).min(most)
 }
 
 /// The next of eight sizes per octave, a multiple of 64 values.

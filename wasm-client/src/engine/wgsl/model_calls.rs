@@ -6,6 +6,7 @@ use super::batch::Largest;
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
 use super::shader::{Shader, linear_groups};
+use super::split::Part;
 
 impl WgslKernels {
     pub(super) fn queue_embed(
@@ -37,31 +38,31 @@ impl WgslKernels {
             types.expect("type table", dim)?;
         }
         let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
-        let mut buffers = vec![
-            &self.batch.rows,
-            word,
-            position,
-            // Something must be bound; without types it is not read.
-            token_type.as_ref().unwrap_or(position),
-            &self.adapter.flat,
-        ];
-        buffers.extend(word.scales.as_ref().map(|scales| &scales.values));
-        buffers.push(out);
-        self.commands.dispatch(
-            &self.device,
-            &Dispatch {
-                shader: Shader::Embed(word.integers()),
-                buffers: &buffers,
-                words: &[
-                    count,
-                    dim4,
-                    offset,
-                    word.rows.next_multiple_of(4) as u32,
-                    u32::from(token_type.is_some()),
-                ],
-                groups: linear_groups(count),
-            },
-        )
+        let typed = u32::from(token_type.is_some());
+        for Part { first, matrix } in word.parts() {
+            let mut buffers = vec![
+                &self.batch.rows,
+                &matrix,
+                position,
+                // Something must be bound; without types it is not read.
+                token_type.as_ref().unwrap_or(position),
+                &self.adapter.flat,
+            ];
+            buffers.extend(matrix.scales.as_ref().map(|scales| &scales.values));
+            buffers.push(out);
+            let [first, rows, padded_rows] =
+                [first, matrix.rows, matrix.rows.next_multiple_of(4)].map(|rows| rows as u32);
+            self.commands.dispatch(
+                &self.device,
+                &Dispatch {
+                    shader: Shader::Embed(matrix.integers()),
+                    buffers: &buffers,
+                    words: &[count, dim4, offset, padded_rows, first, rows, typed],
+                    groups: linear_groups(count),
+                },
+            )?;
+        }
+        Ok(())
     }
 
     pub(super) fn queue_prompt_gradient(

@@ -6,7 +6,6 @@
 //! wgpu asks for later with the same text and the same layout the browser finds made: equal
 //! pipelines of a device are one, as long as somebody holds it.
 
-use super::super::quantised::Integers;
 use super::super::{EngineError, MemoryPlan, Preparation};
 use super::WgslKernels;
 use super::batch::BatchTables;
@@ -86,21 +85,6 @@ impl WgslKernels {
             _ => &mut self.memory,
         };
         memory.give_back(buffer);
-    }
-
-    /// A frozen matrix as large as one with values.
-    pub(super) fn placeholder_of(
-        &mut self,
-        integers: Option<Integers>,
-        shape @ [rows, columns]: [usize; 2],
-    ) -> Result<GpuBuffer, EngineError> {
-        if let Some(integers) = integers {
-            return self.empty_matrix(integers, shape);
-        }
-        let buffer = self
-            .memory
-            .create_frozen(&self.device, "frozen", rows * columns)?;
-        Ok(GpuBuffer { rows, ..buffer })
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) struct Product {
     pub(super) columns: u32,
     /// Threads of one workgroup, along columns and rows.
     pub(super) group: [u32; 2],
+    /// Whether `W` is a part of a larger matrix: `x` is wider then, or `y`, and a forward product may
+    /// add to what is there.
+    pub(super) is_part: bool,
 }
 
 impl Product {
@@ -129,6 +132,7 @@ for (var s_at = id.x * {vectors}u; k < call.k4; s_at += call.n4) {{"
             group: [across, down],
             transposed,
             integers,
+            is_part,
         } = self;
         let vectors = columns / 4;
         let first = match (transposed, integers) {
@@ -144,10 +148,16 @@ for (var s_at = id.x * {vectors}u; k < call.k4; s_at += call.n4) {{"
                 7,
             ),
         };
+        let (window, x4, y4) = if is_part {
+            let more = ", x4: u32, x_first4: u32, y4: u32, y_first4: u32, adds: u32";
+            (more, "call.x4", "call.y4")
+        } else {
+            ("", "call.k4", "call.n4")
+        };
         let _ = write!(
             text,
             "struct Call {{ n4: u32, k4: u32, add: u32, rows: u32,
-  rank: u32, factor_at: u32, rank_stride: u32, column_stride: u32, scale: f32 }}
+  rank: u32, factor_at: u32, rank_stride: u32, column_stride: u32, scale: f32{window} }}
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> w: array<{weights}>;
@@ -158,11 +168,18 @@ for (var s_at = id.x * {vectors}u; k < call.k4; s_at += call.n4) {{"
 @compute @workgroup_size({across}, {down})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
 if (id.x * {vectors}u >= call.n4 || id.y * {rows}u >= call.rows) {{ return; }}
-var x_at = id.y * {rows}u * call.k4;
+var x_at = id.y * {rows}u * {x4};
 var w_at = id.x * {first};
-let y_at = id.y * {rows}u * call.n4 + id.x * {vectors}u;
+let y_at = id.y * {rows}u * {y4} + id.x * {vectors}u;
 "
         );
+        for i in 0..if is_part { rows } else { 0 } {
+            let _ = writeln!(
+                text,
+                "let x_{i} = call.x_first4 + {i}u * call.x4;
+let y_{i} = call.y_first4 + {i}u * call.y4;"
+            );
+        }
         for i in 0..rows.max(columns) {
             let _ = writeln!(text, "let k_{i} = {i}u * call.k4;");
         }
@@ -202,8 +219,9 @@ let y_at = id.y * {rows}u * call.n4 + id.x * {vectors}u;
 
     /// Four steps of every row by those of every column; `factor` is what each row is scaled by.
     fn accumulate(self, text: &mut String, factor: &str) {
+        let row = if self.is_part { "x" } else { "k" };
         for i in 0..self.rows {
-            let _ = writeln!(text, "let a{i} = x[x_at + k_{i}]{factor};");
+            let _ = writeln!(text, "let a{i} = x[x_at + {row}_{i}]{factor};");
             for j in 0..self.columns {
                 let _ = write!(text, "c{i}_{j} += dot(a{i}, t{j});");
             }
@@ -240,6 +258,7 @@ for (var r = 0u; r < call.rank; r++) {{"
     /// away, which is cheaper to compile than a branch.
     fn store(self, text: &mut String) {
         let vectors = self.columns / 4;
+        let row = if self.is_part { "y" } else { "n" };
         for j in 0..vectors {
             if !self.transposed {
                 let _ = writeln!(
@@ -252,12 +271,14 @@ for (var r = 0u; r < call.rank; r++) {{"
             for i in 0..self.rows {
                 let addend = if self.transposed {
                     "select(vec4<f32>(), y[at], call.add != 0u)".to_owned()
+                } else if self.is_part {
+                    format!("bias_{j} + select(vec4<f32>(), y[at], call.adds != 0u)")
                 } else {
                     format!("bias_{j}")
                 };
                 let _ = writeln!(
                     text,
-                    "{{ let at = y_at + n_{i} + {j}u;
+                    "{{ let at = y_at + {row}_{i} + {j}u;
 y[at] = vec4<f32>(c{i}_{c}, c{i}_{c1}, c{i}_{c2}, c{i}_{c3}) + {addend}; }}"
                 );
             }

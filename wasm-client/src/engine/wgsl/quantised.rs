@@ -8,6 +8,7 @@
 //! the 1/127 of the unpacking.
 
 use core::fmt::Write as _;
+use core::ops::Range;
 use std::rc::Rc;
 
 use super::super::EngineError;
@@ -19,16 +20,18 @@ use super::memory::{GpuBuffer, Scales};
 pub(super) const GROUP_BLOCKS: usize = GROUP / 4;
 
 impl WgslKernels {
-    /// Frozen words in a buffer of their own.
-    pub(super) fn upload_words(
+    pub(super) fn upload_values(
         &mut self,
-        what: &'static str,
-        words: &[u32],
+        values: &[f32],
+        shape: [usize; 2],
     ) -> Result<GpuBuffer, EngineError> {
-        self.device.check()?;
-        let buffer = self.memory.create_frozen(&self.device, what, words.len())?;
-        buffer.write(&self.device, bytemuck::cast_slice(words));
-        // Lets go of the copy that waits for a submit.
+        let buffer = self.create_matrix(None, shape)?;
+        for part in buffer.parts() {
+            let [first, rows] = [part.first, part.matrix.rows].map(|rows| rows * shape[1]);
+            let values = bytemuck::cast_slice(&values[first..first + rows]);
+            part.matrix.write(&self.device, values);
+        }
+        // Lets go of the copies that wait for a submit.
         self.device.queue.submit([]);
         Ok(buffer)
     }
@@ -37,28 +40,38 @@ impl WgslKernels {
         &mut self,
         matrix: &QuantisedMatrix,
     ) -> Result<GpuBuffer, EngineError> {
-        let buffer = self.empty_matrix(matrix.integers(), matrix.shape())?;
-        buffer.write(&self.device, bytemuck::cast_slice(&blocks(matrix)));
-        if let Some(on_device) = &buffer.scales {
-            let values = scales(matrix);
-            on_device
-                .values
-                .write(&self.device, bytemuck::cast_slice(&values));
+        let buffer = self.create_matrix(Some(matrix.integers()), matrix.shape())?;
+        for part in buffer.parts() {
+            let rows = part.first..part.first + part.matrix.rows;
+            let words = blocks(matrix, rows.clone());
+            part.matrix
+                .write(&self.device, bytemuck::cast_slice(&words));
+            if let Some(on_device) = &part.matrix.scales {
+                let values = scales(matrix, rows);
+                on_device
+                    .values
+                    .write(&self.device, bytemuck::cast_slice(&values));
+            }
         }
-        // Lets go of the copies that wait for a submit.
         self.device.queue.submit([]);
         Ok(buffer)
     }
 
-    /// A quantised matrix without values.
-    pub(super) fn empty_matrix(
+    /// A frozen matrix without values in one buffer, its scales in another.
+    pub(super) fn create_whole(
         &mut self,
-        integers: Integers,
+        integers: Option<Integers>,
         shape: [usize; 2],
     ) -> Result<GpuBuffer, EngineError> {
-        self.device.check()?;
-        let [words, scales] = lengths(integers, shape);
         let mut create = |what, len| self.memory.create_frozen(&self.device, what, len);
+        let Some(integers) = integers else {
+            let buffer = create("frozen", shape[0] * shape[1])?;
+            return Ok(GpuBuffer {
+                rows: shape[0],
+                ..buffer
+            });
+        };
+        let [words, scales] = lengths(integers, shape);
         let buffer = create("quantised", words)?;
         let values = create("scales", scales)?;
         let scales = Scales {
@@ -77,7 +90,7 @@ impl WgslKernels {
 }
 
 /// Words of the numbers, and how many scales.
-fn lengths(integers: Integers, [rows, columns]: [usize; 2]) -> [usize; 2] {
+pub(super) fn lengths(integers: Integers, [rows, columns]: [usize; 2]) -> [usize; 2] {
     let blocks = rows.div_ceil(4) * columns.div_ceil(4);
     [
         blocks * words_per_block(integers) as usize,
@@ -85,19 +98,19 @@ fn lengths(integers: Integers, [rows, columns]: [usize; 2]) -> [usize; 2] {
     ]
 }
 
-/// The numbers in blocks; rows and columns past the end are zero.
-fn blocks(matrix: &QuantisedMatrix) -> Vec<u32> {
-    let [rows, columns] = matrix.shape();
+/// The numbers of these rows in blocks; rows and columns past the end are zero.
+fn blocks(matrix: &QuantisedMatrix, rows: Range<usize>) -> Vec<u32> {
+    let columns = matrix.shape()[1];
     let integers = matrix.integers();
     let number = |row: usize, column: usize| {
-        if row < rows && column < columns {
+        if row < rows.end && column < columns {
             matrix.number(row, column)
         } else {
             0
         }
     };
-    let mut words = Vec::with_capacity(lengths(integers, matrix.shape())[0]);
-    for row in (0..rows).step_by(4) {
+    let mut words = Vec::with_capacity(lengths(integers, [rows.len(), columns])[0]);
+    for row in rows.clone().step_by(4) {
         for column in (0..columns).step_by(4) {
             let lanes = |byte: &dyn Fn(usize) -> u8| {
                 u32::from_le_bytes([byte(row), byte(row + 1), byte(row + 2), byte(row + 3)])
@@ -118,21 +131,23 @@ fn blocks(matrix: &QuantisedMatrix) -> Vec<u32> {
 }
 
 /// `[groups, rows]` as bits of f32, rows in whole blocks.
-fn scales(matrix: &QuantisedMatrix) -> Vec<u32> {
-    let rows = matrix.shape()[0];
+fn scales(matrix: &QuantisedMatrix, rows: Range<usize>) -> Vec<u32> {
     let unpacked = match matrix.integers() {
         Integers::Int8 => 127.0,
         Integers::Int4 => 127.0 / 16.0,
     };
     let scale = |group, row| {
-        if row < rows {
+        if row < rows.end {
             matrix.scale(row, group) * unpacked
         } else {
             0.0
         }
     };
     (0..matrix.groups())
-        .flat_map(|group| (0..rows.next_multiple_of(4)).map(move |row| scale(group, row).to_bits()))
+        .flat_map(|group| {
+            let last = rows.start + rows.len().next_multiple_of(4);
+            (rows.start..last).map(move |row| scale(group, row).to_bits())
+        })
         .collect()
 }
 

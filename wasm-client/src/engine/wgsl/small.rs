@@ -33,7 +33,9 @@ pub(super) struct Small {
 /// The shader's text; bindings `x`, `w`, `bias`, `scales` if `W` has them, `y`.
 ///
 /// `y[i, j] (+)= scale · Σ_k x[i, k]·W + bias[j]` with `W = w[offset + k·n + j]`, or
-/// `w[offset + j·k_len + k]` where transposed. A quantised matrix begins at offset 0.
+/// `w[offset + j·k_len + k]` where transposed. A quantised matrix begins at offset 0. `x` and `y`
+/// may be wider than the product: it reads the columns from `x_first` on and writes those from
+/// `y_first` on.
 pub(super) fn source(small: Small) -> String {
     let Small {
         transposed,
@@ -54,7 +56,8 @@ pub(super) fn source(small: Small) -> String {
     };
     let mut text = format!(
         "struct Call {{ rows: u32, n: u32, k: u32, w_offset: u32,
-  add: u32, bias: u32, bias_offset: u32, scale: f32 }}
+  add: u32, bias: u32, bias_offset: u32, scale: f32,
+  x_columns: u32, x_first: u32, y_columns: u32, y_first: u32 }}
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<{words}>;
@@ -68,7 +71,10 @@ if (row >= call.rows || column >= call.n) {{ return; }}
 "
     );
     for i in 0..ROWS {
-        let _ = writeln!(text, "var x{i} = min(row + {i}u, call.rows - 1u) * call.k;");
+        let _ = writeln!(
+            text,
+            "var x{i} = call.x_first + min(row + {i}u, call.rows - 1u) * call.x_columns;"
+        );
         for j in 0..COLUMNS {
             let _ = write!(text, "var c{i}_{j} = 0.0;");
         }
@@ -139,7 +145,7 @@ fn store(text: &mut String) {
             let _ = writeln!(
                 text,
                 "  if (row + {i}u < call.rows) {{
-    let at = (row + {i}u) * call.n + column + {j}u;
+    let at = (row + {i}u) * call.y_columns + call.y_first + column + {j}u;
     var value = call.scale * c{i}_{j} + e;
     if (call.add != 0u) {{ value += y[at]; }}
     y[at] = value;

@@ -21,14 +21,32 @@ const TALL: Tuning = Tuning {
     attention_streamed: 3,
 };
 
+/// Bytes of a part of a matrix: a few rows of the matrices of these tests.
+const PART: u64 = 1_000;
+
 /// Runs `check` with two sets of tiles; says why where there is no device.
 fn on_device(check: impl Fn(&mut WgslKernels)) {
     for tuning in [TALL, Tuning::HARDWARE] {
-        match pollster::block_on(WgslKernels::open_tuned(tuning)) {
-            Ok(mut kernels) => check(&mut kernels),
-            Err(EngineError::NoDevice(reason)) => println!("skipped, no Vulkan device: {reason}"),
-            Err(error) => panic!("{error}"),
-        }
+        with_tiles(tuning, &check);
+    }
+}
+
+/// As [`on_device`], and once more with every larger matrix in several buffers.
+fn whole_and_split(check: impl Fn(&mut WgslKernels)) {
+    on_device(&check);
+    for tuning in [TALL, Tuning::HARDWARE] {
+        with_tiles(tuning, |kernels| {
+            kernels.device.largest_matrix = PART;
+            check(kernels);
+        });
+    }
+}
+
+fn with_tiles(tuning: Tuning, check: impl Fn(&mut WgslKernels)) {
+    match pollster::block_on(WgslKernels::open_tuned(tuning)) {
+        Ok(mut kernels) => check(&mut kernels),
+        Err(EngineError::NoDevice(reason)) => println!("skipped, no Vulkan device: {reason}"),
+        Err(error) => panic!("{error}"),
     }
 }
 

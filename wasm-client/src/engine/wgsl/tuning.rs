@@ -59,6 +59,7 @@ impl Tuning {
             rows: self.rows,
             columns,
             group: self.group,
+            is_part: false,
         })
     }
 }

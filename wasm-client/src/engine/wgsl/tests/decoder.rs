@@ -230,7 +230,7 @@ fn language_loss(
 
 #[test]
 fn loss_of_the_next_token_in_chunks_also_with_tied_embeddings() {
-    on_device(|kernels| {
+    whole_and_split(|kernels| {
         const DIM: usize = 20;
         for (lengths, vocabulary) in [(&[1][..], 16), (&[70, 1, 60], 77), (&[100], 260)] {
             let batch = batch(lengths, 1);

@@ -255,7 +255,7 @@ fn check(kernels: &mut WgslKernels, case: &Case) {
 
 #[test]
 fn products_and_their_gradients_at_odd_row_counts() {
-    on_device(|kernels| {
+    whole_and_split(|kernels| {
         for rows in [1, 7, 33, 400] {
             check(kernels, &Case::new(rows, [64, 96], 8, Kept::F32));
         }
@@ -264,7 +264,7 @@ fn products_and_their_gradients_at_odd_row_counts() {
 
 #[test]
 fn every_rank_and_narrow_shapes() {
-    on_device(|kernels| {
+    whole_and_split(|kernels| {
         for rank in [0, 1, 2, 3, 5, 16] {
             check(kernels, &Case::new(33, [32, 12], rank, Kept::F32));
         }
@@ -293,7 +293,7 @@ fn trained_weights_and_odd_class_counts() {
 
 #[test]
 fn quantised_weights_of_any_shape_multiply_as_their_dequantised_values() {
-    on_device(|kernels| {
+    whole_and_split(|kernels| {
         for integers in [Integers::Int8, Integers::Int4] {
             let weights = Kept::Quantised(integers);
             for shape in [

@@ -78,7 +78,7 @@ fn embedding_puts_the_prompt_first_and_its_gradient_sums_the_sequences() {
 
 #[test]
 fn rows_of_a_quantised_table_are_its_dequantised_rows() {
-    on_device(|kernels| {
+    whole_and_split(|kernels| {
         for (integers, dim) in [
             (Integers::Int8, 12),
             (Integers::Int4, 12),
