@@ -97,7 +97,7 @@ const HELP: &str = "cargo xtask <command>
   bench train [--json FILE] [--svg FILE]
                              training steps in Chromium against the limit of its WebGPU
     --peers                  and against jax-js, TensorFlow.js and onnxruntime-web (got from npm and
-                             PyPI), a page for each row
+                             PyPI), a page for each row; and burn, where its module is built
     --workload W             decoder | encoder | all
     --quant int8|int4        our frozen matrices, of --workload encoder
     --only TEXT --quick      rows with that in their name; fewer steps

@@ -3,7 +3,8 @@
 use super::options::Options;
 use super::rivals::Rivals;
 use super::row::{Backend, Library, Spec};
-use super::workload::{ENCODER, Precision, Workload};
+use super::workload::{DECODER, ENCODER, Precision, Workload};
+use crate::build;
 use crate::failure::{Failure, Outcome};
 use crate::paths::Paths;
 use choir_shared::task::workload;
@@ -13,10 +14,15 @@ use serde_json::{Value, json};
 /// A row that takes longer than this hangs.
 const ROW_LIMIT_MS: u32 = 30 * 60 * 1000;
 
-/// Every row there is, for each workload.
-const ROWS: [(Library, Backend); 8] = [
+/// Its module is no part of a build.
+const BUILDS_BURN: &str =
+    "`cargo xtask demo --engine burn --tabs 1` builds it, in many minutes the first time";
+
+/// Every row there is, for each workload; burn only for the decoder.
+const ROWS: [(Library, Backend); 9] = [
     (Library::Choir, Backend::Webgpu),
     (Library::Choir, Backend::Cpu),
+    (Library::Choir, Backend::Burn),
     (Library::JaxJs, Backend::Wasm),
     (Library::JaxJs, Backend::Webgpu),
     (Library::Tfjs, Backend::Webgl),
@@ -60,7 +66,7 @@ impl Plan {
         folders["wasm"] = json!(paths.out.join("wasm"));
         let job = |spec: Spec| Job {
             version: rivals.version(spec.library),
-            script: script(&rivals, &spec, options.precision),
+            script: script(paths, &rivals, &spec, options.precision),
             spec,
         };
         Ok(Self {
@@ -80,7 +86,7 @@ impl Plan {
             Some(json!({
                 "id": spec.id(),
                 "script": script,
-                "backend": spec.backend.name(),
+                "backend": spec.backend.surface(),
                 "options": options,
                 "warm": spec.warm,
                 "timed": spec.timed,
@@ -112,7 +118,9 @@ fn specs(options: &Options) -> Vec<Spec> {
                 warm,
                 timed,
             };
-            let asked = options.peers || library == Library::Choir;
+            let is_burn = backend == Backend::Burn;
+            let asked = options.peers || (library == Library::Choir && !is_burn);
+            let asked = asked && (!is_burn || *workload == DECODER);
             let named = options
                 .only
                 .as_ref()
@@ -127,6 +135,9 @@ fn specs(options: &Options) -> Vec<Spec> {
 
 /// Steps to warm up and steps to time: fewer for what takes minutes.
 fn steps(library: Library, backend: Backend, workload: &Workload, quick: bool) -> (usize, usize) {
+    if backend == Backend::Burn {
+        return (1, 2);
+    }
     let slow = library != Library::Choir && backend.is_gpu();
     let slowest = library == Library::Tfjs && backend == Backend::Webgpu;
     match (slowest, slow, quick) {
@@ -139,14 +150,22 @@ fn steps(library: Library, backend: Backend, workload: &Workload, quick: bool) -
     }
 }
 
-fn script(rivals: &Rivals, spec: &Spec, precision: Precision) -> Result<(String, Value), String> {
+fn script(
+    paths: &Paths,
+    rivals: &Rivals,
+    spec: &Spec,
+    precision: Precision,
+) -> Result<(String, Value), String> {
     if spec.library != Library::Choir {
         return rivals.script(spec);
     }
-    let module = if spec.backend == Backend::Cpu {
-        "cpu"
-    } else {
-        "wgsl"
+    let module = match spec.backend {
+        Backend::Cpu => build::CPU.name,
+        Backend::Burn if !paths.wasm(build::BURN.name).exists() => {
+            return Err(format!("its module is not built: {BUILDS_BURN}"));
+        }
+        Backend::Burn => build::BURN.name,
+        Backend::Webgpu | Backend::Webgl | Backend::Wasm => build::WGSL.name,
     };
     let config = (*spec.workload == ENCODER).then(|| wire::encode(&workload::encoder()));
     let options = json!({
@@ -203,6 +222,18 @@ mod tests {
     }
 
     #[test]
+    fn burn_trains_the_decoder_alone() {
+        let options = Options {
+            peers: true,
+            ..Options::default()
+        };
+        let specs = specs(&options);
+        let mut on_burn = specs.iter().filter(|spec| spec.backend == Backend::Burn);
+        assert!(on_burn.next().is_some_and(|spec| *spec.workload == DECODER));
+        assert_eq!(on_burn.next(), None);
+    }
+
+    #[test]
     fn every_step_that_has_a_reference_is_taken_but_where_a_step_takes_minutes() {
         let options = Options {
             peers: true,
@@ -210,7 +241,7 @@ mod tests {
         };
         for spec in specs(&options) {
             let slowest = spec.library == Library::Tfjs && spec.backend == Backend::Webgpu;
-            let least = if slowest {
+            let least = if slowest || spec.backend == Backend::Burn {
                 3
             } else {
                 spec.workload.losses.len()

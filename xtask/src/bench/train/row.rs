@@ -25,13 +25,15 @@ impl Library {
     }
 }
 
-/// What it computes on. Ours on the CPU is wasm as well.
+/// What it computes on. Ours on the CPU is wasm as well; burn is our model on WebGPU, by other
+/// kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Backend {
     Webgpu,
     Webgl,
     Wasm,
     Cpu,
+    Burn,
 }
 
 impl Backend {
@@ -41,11 +43,20 @@ impl Backend {
             Self::Webgl => "webgl",
             Self::Wasm => "wasm",
             Self::Cpu => "cpu",
+            Self::Burn => "burn",
+        }
+    }
+
+    /// Its name in the page, which tells what it computes on.
+    pub(super) const fn surface(self) -> &'static str {
+        match self {
+            Self::Burn => Self::Webgpu.name(),
+            other => other.name(),
         }
     }
 
     pub(super) const fn is_gpu(self) -> bool {
-        matches!(self, Self::Webgpu | Self::Webgl)
+        matches!(self, Self::Webgpu | Self::Webgl | Self::Burn)
     }
 }
 
@@ -231,7 +242,7 @@ impl Row {
         // Of WebGL the hook sees nothing.
         let gpu = measured
             .gpu
-            .filter(|_| self.spec.backend == Backend::Webgpu);
+            .filter(|_| self.spec.backend.surface() == Backend::Webgpu.name());
         row["dispatches_per_step"] = json!(gpu.map(|gpu| gpu.dispatches));
         row["submits_per_step"] = json!(gpu.map(|gpu| gpu.submits));
         row["peak_gpu_bytes"] = json!(gpu.map(|gpu| gpu.peak_bytes));

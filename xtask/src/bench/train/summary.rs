@@ -23,7 +23,7 @@ pub(super) fn of(plan: &Plan, session: &Session) -> (Value, Vec<String>) {
     let machine = &session.machine;
     let mut result = json!({
         "what": "Lists are over [decoder, encoder], medians by the clock; ratio_*: theirs over ours, \
-            GPU interfaces to our WebGPU engine and wasm to our CPU engine; floor_ratio: what the \
+            GPU interfaces (and burn's kernels) to our WebGPU engine and wasm to our CPU engine; floor_ratio: what the \
             step would take at the limit's rate over what it takes.",
         "clock": session.clock().name(),
         "workloads": Workload::ALL.map(|workload| workload.name),
@@ -136,7 +136,7 @@ impl Rows<'_> {
 }
 
 fn numbers(rows: &Rows<'_>) -> Vec<(&'static str, Found)> {
-    use Backend::{Wasm, Webgl, Webgpu};
+    use Backend::{Burn, Wasm, Webgl, Webgpu};
     use Library::{Choir, JaxJs, OrtWeb, Tfjs};
     let over = |number: &dyn Fn(&Workload) -> Result<f64, String>| -> Found {
         let all = Workload::ALL.into_iter();
@@ -154,6 +154,7 @@ fn numbers(rows: &Rows<'_>) -> Vec<(&'static str, Found)> {
             "ratio_tfjs_webgpu",
             over(&|of| rows.ratio(Tfjs, Webgpu, of)),
         ),
+        ("ratio_burn", over(&|of| rows.ratio(Choir, Burn, of))),
         ("ratio_cpu_jaxjs", over(&|of| rows.ratio(JaxJs, Wasm, of))),
         ("ratio_cpu_ort", over(&|of| rows.ratio(OrtWeb, Wasm, of))),
         (
