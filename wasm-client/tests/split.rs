@@ -220,6 +220,7 @@ fn decoder_step<E: DecoderEngine>(
     let lora = DecoderLora {
         rank: 2,
         alpha: 4.0,
+        rank_stabilised: false,
         targets: DecoderTarget::ALL.to_vec(),
     };
     let adapter = DecoderAdapter::new(&shape, &lora, 2);
