@@ -22,7 +22,7 @@ export async function measureLimits({ cpuMs, cores, leastMs = 1500 }) {
 }
 
 /** A device with subgroups where the adapter has them in one size. */
-async function open() {
+export async function open() {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const { subgroupMinSize, subgroupMaxSize } = adapter.info;
@@ -81,8 +81,8 @@ async function prepare(device, [M, N, K], { code, groups }) {
   };
 }
 
-/** Milliseconds of one product: the mean by the given clock, the best by wall. */
-async function repeat(run, { cpuMs, cores, leastMs }) {
+/** Milliseconds of one run: the mean by the given clock, the best and the mean by wall. */
+export async function repeat(run, { cpuMs, cores, leastMs }) {
   const timed = async (times) => {
     const before = performance.now();
     await run(times);
@@ -95,7 +95,8 @@ async function repeat(run, { cpuMs, cores, leastMs }) {
   const start = performance.now();
   while (walls.length < 3 || performance.now() - start < leastMs) walls.push(await timed(times));
   const cpu = cpuBefore === null ? null : ((await cpuMs()) - cpuBefore) / (walls.length * times) / cores;
-  return { cpu, wall: Math.min(...walls) };
+  const mean = walls.reduce((sum, wall) => sum + wall, 0) / walls.length;
+  return { cpu, wall: Math.min(...walls), mean };
 }
 
 function random(count) {

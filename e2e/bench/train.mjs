@@ -7,91 +7,39 @@
 // of { id, script, backend, options, warm, timed }. One line of JSON on stdout for each event:
 // session, limits, start, step, row. A row that fails says why, and the next one follows.
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { launchBrowser, webglRenderer, webgpuAdapter } from "../lib/browser.mjs";
-import { treeCpuMs } from "../lib/cpu_time.mjs";
-import { serveFolders } from "../lib/serve.mjs";
+import { loadavg } from "node:os";
+import { join } from "node:path";
+import { webglRenderer, webgpuAdapter } from "../lib/browser.mjs";
+import { openSession, say } from "./session.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
 const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const cores = availableParallelism();
-const folders = { ...plan.folders, bench: here };
-const server = await serveFolders(folders);
-let browser = await launchBrowser();
+const session = await openSession(plan.folders);
 try {
-  const adapter = await describe();
-  if (plan.limits) await limits(adapter);
+  const adapter = await session.describe();
+  if (plan.limits) await session.limits(adapter);
   for (const row of plan.rows) {
     say("start", { id: row.id });
     const ended = await attempt(row);
     say("row", { id: row.id, load: loadavg()[0], ...ended });
-    if (ended.failure) await relaunch();
+    // What a failed row left on the GPU's queue is not the next one's to wait for.
+    if (ended.failure) await session.relaunch();
   }
-  if (plan.limits && plan.rows.length > 2) await limits(adapter);
+  if (plan.limits && plan.rows.length > 2) await session.limits(adapter);
 } finally {
-  await browser.close();
-  server.close();
-}
-
-/** What a failed row left on the GPU's queue is not the next one's to wait for. */
-async function relaunch() {
-  await browser.close().catch(() => {});
-  browser = await launchBrowser();
-}
-
-function say(event, fields) {
-  console.log(JSON.stringify({ event, ...fields }));
-}
-
-/** A page in a context of its own, which `use` is given; closed behind it. */
-async function withPage(use) {
-  const context = await browser.newContext();
-  try {
-    const page = await context.newPage();
-    page.setDefaultTimeout(0);
-    await page.addInitScript({ path: join(here, "gpu_counts.js") });
-    await page.exposeFunction("benchCpuMs", () => treeCpuMs());
-    await page.goto(server.url);
-    return await use(page);
-  } finally {
-    await context.close().catch(() => {});
-  }
-}
-
-async function describe() {
-  const adapter = await withPage(webgpuAdapter);
-  if (adapter.device !== "webgpu") throw new Error(`this browser has no WebGPU: ${adapter.adapter}`);
-  say("session", { ...adapter, cores, browser: `Chromium ${browser.version()}`, load: loadavg()[0] });
-  return adapter;
-}
-
-/** A real GPU's work is none of the processes' CPU time: its clock is the wall's. */
-async function limits({ software }) {
-  const measured = await withPage((page) =>
-    page.evaluate(
-      async ({ count, byCpu }) => {
-        const { measureLimits } = await import("/bench/limits.js");
-        return measureLimits({ cpuMs: byCpu ? window.benchCpuMs : async () => null, cores: count });
-      },
-      { count: cores, byCpu: software },
-    ),
-  );
-  say("limits", { ...measured, load: loadavg()[0] });
+  await session.close();
 }
 
 /** What the row measured, or why it did not. */
 async function attempt(row) {
   const [, folder, ...rest] = row.script.split("/");
-  if (!existsSync(join(folders[folder] ?? "", ...rest))) return { failure: `missing in this build: ${row.script}` };
+  if (!existsSync(join(session.folders[folder] ?? "", ...rest))) return { failure: `missing in this build: ${row.script}` };
   let timer;
   const late = new Promise((_, reject) => {
     const minutes = plan.row_limit_ms / 60_000;
     timer = setTimeout(() => reject(new Error(`no end within ${minutes} minutes`)), plan.row_limit_ms);
   });
   try {
-    return await withPage((page) => Promise.race([measure(page, row), closed(page), late]));
+    return await session.withPage((page) => Promise.race([measure(page, row), closed(page), late]));
   } catch (error) {
     const [message] = String(error?.message ?? error).split("\n");
     return { failure: message.replace(/^page\.evaluate: (Error: )?/, "") };

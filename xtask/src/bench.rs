@@ -2,6 +2,7 @@
 //! round of the secure sum costs.
 
 pub(crate) mod endurance;
+mod kernels;
 mod live;
 mod python;
 mod secure_sum;
@@ -23,6 +24,9 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
     if let Some(options) = endurance::asked(arguments)? {
         return endurance::run(paths, &options);
     }
+    if let Some(options) = kernels::asked(arguments)? {
+        return kernels::run(paths, &options);
+    }
     if let Some(options) = train::asked(arguments)? {
         return train::run(paths, &options);
     }
@@ -31,7 +35,7 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
         return secure_sum::run(paths, &files);
     }
     Err(Failure::Usage(
-        "the benches there are: `train`, `train --peers`, `endurance`, `secure-sum` and `secure-sum --live`"
+        "the benches there are: `train`, `train --peers`, `kernels`, `endurance`, `secure-sum` and `secure-sum --live`"
             .to_owned(),
     ))
 }

@@ -102,6 +102,10 @@ const HELP: &str = "cargo xtask <command>
     --quant int8|int4        our frozen matrices, of --workload encoder
     --only TEXT --quick      rows with that in their name; fewer steps
     --seed N --as-built      of the rows' order; neither set up nor build before
+  bench kernels [--json FILE]
+                             each kernel of a step against the best product and the best copy there
+    --workload W --quick     decoder | encoder; fewer samples
+    --as-built               neither set up nor build
   bench endurance [--json FILE] [--as-built]
                              long trainings in a tab: nothing may grow, and its page stays smooth
     --steps N --encoder-steps N 2000 of a small encoder, 50 of the workload

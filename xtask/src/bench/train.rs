@@ -6,15 +6,15 @@
 //! what an idle machine could give. On a real GPU it is the wall's. The other one stands beside it.
 //! A row counts only where its losses are the reference's.
 
-mod figures;
+pub(super) mod figures;
 mod options;
-mod plan;
+pub(super) mod plan;
 mod report;
 mod rivals;
 mod row;
 #[cfg(test)]
 mod sample;
-mod session;
+pub(super) mod session;
 mod summary;
 mod svg;
 mod workload;

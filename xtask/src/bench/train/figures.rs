@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// By what a session is compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Clock {
+pub(in crate::bench) enum Clock {
     /// CPU time of the browser's process tree over so many cores.
     Cpu {
         cores: f64,
@@ -13,7 +13,7 @@ pub(super) enum Clock {
 }
 
 impl Clock {
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::bench) const fn name(self) -> &'static str {
         match self {
             Self::Cpu { .. } => "CPU time of the browser's process tree over the cores",
             Self::Wall => "wall",
@@ -23,15 +23,15 @@ impl Clock {
 
 /// Milliseconds of some steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
+pub(in crate::bench) struct Spread {
+    pub(in crate::bench) median: f64,
+    pub(in crate::bench) min: f64,
+    pub(in crate::bench) max: f64,
 }
 
 impl Spread {
     /// Of these steps, or nothing of none.
-    pub(super) fn of(values: &[f64]) -> Option<Self> {
+    pub(in crate::bench) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         Some(Self {
@@ -41,7 +41,7 @@ impl Spread {
         })
     }
 
-    pub(super) fn json(self) -> Value {
+    pub(in crate::bench) fn json(self) -> Value {
         json!({ "median": self.median, "min": self.min, "spread": self.max - self.min })
     }
 }

@@ -167,13 +167,19 @@ fn script(
         Backend::Burn => build::BURN.name,
         Backend::Webgpu | Backend::Webgl | Backend::Wasm => build::WGSL.name,
     };
-    let config = (*spec.workload == ENCODER).then(|| wire::encode(&workload::encoder()));
-    let options = json!({
+    let name = spec.workload.name;
+    let options = own_options(name, module, precision.name());
+    Ok((format!("/bench/{name}.js"), options))
+}
+
+/// What the script of a workload is opened with on a module of ours.
+pub(in crate::bench) fn own_options(workload: &str, module: &str, precision: &str) -> Value {
+    let config = (workload == ENCODER.name).then(|| wire::encode(&workload::encoder()));
+    json!({
         "module": format!("/wasm/{module}/choir_wasm_client.js"),
         "config": config,
-        "precision": precision.name(),
-    });
-    Ok((format!("/bench/{}.js", spec.workload.name), options))
+        "precision": precision,
+    })
 }
 
 fn random() -> Outcome<u64> {

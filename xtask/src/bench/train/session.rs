@@ -33,22 +33,22 @@ enum Event {
 
 /// What the session runs on.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Machine {
-    pub(super) adapter: String,
-    pub(super) software: bool,
-    pub(super) cores: f64,
-    pub(super) browser: String,
+pub(in crate::bench) struct Machine {
+    pub(in crate::bench) adapter: String,
+    pub(in crate::bench) software: bool,
+    pub(in crate::bench) cores: f64,
+    pub(in crate::bench) browser: String,
     /// At its start.
-    pub(super) load: f64,
+    pub(in crate::bench) load: f64,
 }
 
 /// The best rates of a plain product, in GFLOP/s.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Limits {
-    pub(super) rate: f64,
-    pub(super) wall_rate: f64,
-    pub(super) kernels: Value,
-    pub(super) load: f64,
+pub(in crate::bench) struct Limits {
+    pub(in crate::bench) rate: f64,
+    pub(in crate::bench) wall_rate: f64,
+    pub(in crate::bench) kernels: Value,
+    pub(in crate::bench) load: f64,
 }
 
 #[derive(Deserialize)]
