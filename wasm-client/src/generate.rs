@@ -90,9 +90,11 @@ impl<T: Clone> Continuation<T> {
         decoder: &Decoder<T>,
         tokens: &[u32],
     ) -> Result<T, EngineError> {
-        let prompt = match self.past {
-            0 => decoder.adapter().num_virtual_tokens(),
-            _ => 0,
+        let begins = self.past == 0;
+        let prompt = if begins {
+            decoder.adapter().num_virtual_tokens()
+        } else {
+            0
         };
         let batch = Batch {
             tokens: tokens.to_vec(),
@@ -102,7 +104,7 @@ impl<T: Clone> Continuation<T> {
             past: self.past as u32,
         };
         engine.begin(&batch, false)?;
-        let hidden = decoder.continued(engine, &self.caches)?;
+        let hidden = decoder.continued(engine, &self.caches, begins)?;
         self.past += batch.rows();
         Ok(hidden)
     }

@@ -82,7 +82,7 @@ fn logits_of_all_rows_agree<E: GeneratingEngine>(engine: &mut E, shape: DecoderS
         engine
             .begin(&rows(&TOKENS[past..past + len], past), false)
             .unwrap();
-        let hidden = decoder.continued(engine, &caches).unwrap();
+        let hidden = decoder.continued(engine, &caches, past == 0).unwrap();
         let logits = decoder.logits(engine, &hidden).unwrap();
         pieces.extend(pollster::block_on(engine.read(&logits)).unwrap());
         past += len;
@@ -90,7 +90,7 @@ fn logits_of_all_rows_agree<E: GeneratingEngine>(engine: &mut E, shape: DecoderS
     assert_near(&pieces, &whole, "rows one after the other");
 
     engine.begin(&rows(&TOKENS[..1], past), false).unwrap();
-    let refused = decoder.continued(engine, &caches).map(|_| ());
+    let refused = decoder.continued(engine, &caches, false).map(|_| ());
     assert!(
         matches!(
             refused,

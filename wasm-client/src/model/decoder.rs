@@ -24,7 +24,7 @@
 
 use crate::engine::decoder::{DecoderEngine, LanguageHead, StreamNorm};
 use crate::engine::generation::{AttentionCache, GeneratingEngine};
-use crate::engine::{AttentionMask, EmbeddingTables, EngineError};
+use crate::engine::{AttentionMask, EmbeddingTables, EngineError, Parameter};
 use block::{Block, norm_layer};
 
 pub mod adapter;
@@ -150,10 +150,11 @@ impl<T: Clone> Decoder<T> {
     /// # Errors
     /// Those of the engine.
     pub fn hidden<E: DecoderEngine<Tensor = T>>(&self, engine: &mut E) -> Result<T, EngineError> {
-        self.hidden_by(engine, &mut Whole)
+        self.hidden_by(engine, self.adapter.prompt.as_ref(), &mut Whole)
     }
 
-    /// The same of a batch that goes on with the sequence in `caches`, one for each block.
+    /// The same of a batch that goes on with the sequence in `caches`, one for each block, or begins
+    /// it: a soft prompt goes before it then.
     ///
     /// # Errors
     /// Those of the engine.
@@ -161,8 +162,10 @@ impl<T: Clone> Decoder<T> {
         &self,
         engine: &mut E,
         caches: &[AttentionCache<T>],
+        begins: bool,
     ) -> Result<T, EngineError> {
-        self.hidden_by(engine, &mut Continued(caches.iter()))
+        let prompt = self.adapter.prompt.as_ref().filter(|_| begins);
+        self.hidden_by(engine, prompt, &mut Continued(caches.iter()))
     }
 
     /// Logits of the rows of `hidden`: `[rows, vocabulary]`.
@@ -180,9 +183,10 @@ impl<T: Clone> Decoder<T> {
     fn hidden_by<E: DecoderEngine<Tensor = T>>(
         &self,
         engine: &mut E,
+        prompt: Option<&Parameter>,
         attention: &mut impl Attention<E>,
     ) -> Result<T, EngineError> {
-        let mut stream = self.embedded(engine)?;
+        let mut stream = self.embedded(engine, prompt)?;
         let Some(first) = self.blocks.first() else {
             return engine.stream_norm(&stream, &self.norm);
         };
@@ -200,8 +204,11 @@ impl<T: Clone> Decoder<T> {
         Ok(x)
     }
 
-    fn embedded<E: DecoderEngine<Tensor = T>>(&self, engine: &mut E) -> Result<T, EngineError> {
-        let prompt = self.adapter.prompt.as_ref();
+    fn embedded<E: DecoderEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        prompt: Option<&Parameter>,
+    ) -> Result<T, EngineError> {
         let Some(position) = &self.position else {
             return engine.token_embedding(&self.word, prompt);
         };

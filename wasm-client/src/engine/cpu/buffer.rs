@@ -66,6 +66,13 @@ impl Room for CpuBuffer {
     fn room(&self) -> usize {
         self.values().len()
     }
+
+    fn values(&self) -> usize {
+        let [rows, columns] = self
+            .matrix()
+            .map_or([1, self.room()], QuantisedMatrix::shape);
+        rows * columns
+    }
 }
 
 /// Scratch that is used again. The smallest free buffer that fits is taken.

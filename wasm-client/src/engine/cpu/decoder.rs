@@ -4,16 +4,17 @@ use rayon::prelude::*;
 
 use super::CpuKernels;
 use super::buffer::CpuBuffer;
+use super::panel::Side;
 use super::parallel::{by_sequence, for_each};
 use super::pointwise::{self, max, sum};
-use super::product::{Store, multiply, row_major, transposed};
+use super::product::{Store, row_major};
 use super::stream_norm::{self, StreamNorm};
 use crate::engine::decoder::LanguageHead;
 use crate::engine::kernels::decoder::{
     DecoderKernels, LanguageLossCall, RotateCall, StreamNormCall, StreamNormGradient, SwigluCall,
     SwigluGradient, scored,
 };
-use crate::engine::{EngineError, Parameter};
+use crate::engine::{EngineError, LinearLayer, Parameter};
 
 /// How pairs of columns turn.
 #[derive(Clone, Copy)]
@@ -62,18 +63,20 @@ impl DecoderKernels for CpuKernels {
         dim: usize,
     ) -> Result<(), EngineError> {
         self.calls += 1;
-        let word = word.values();
+        let values = word.values();
         let prompt = prompt.map_or(&[][..], |prompt| self.trained(&prompt.range));
         let mut out = out.values_mut();
         let mut rows = out.chunks_exact_mut(dim);
         for pair in self.batch.token_starts.windows(2) {
             let tokens = &self.batch.tokens[pair[0] as usize..pair[1] as usize];
-            let words = tokens
-                .iter()
-                .map(|&token| &word[token as usize * dim..][..dim]);
-            let sources = prompt.chunks_exact(dim).chain(words);
-            for (source, row) in sources.zip(&mut rows) {
+            for (source, row) in prompt.chunks_exact(dim).zip(&mut rows) {
                 row.copy_from_slice(source);
+            }
+            for (&token, row) in tokens.iter().zip(&mut rows) {
+                match word.matrix() {
+                    Some(matrix) => matrix.dequantise(token as usize, 0..dim, row),
+                    None => row.copy_from_slice(&values[token as usize * dim..][..dim]),
+                }
             }
         }
         Ok(())
@@ -177,16 +180,14 @@ impl DecoderKernels for CpuKernels {
         let hidden = call.hidden.values();
         let scratch = self.pool.take(rows * vocabulary, &self.meter);
         let mut logits = scratch.values_mut();
-        let (LanguageHead::Separate(weight) | LanguageHead::Tied(weight)) = call.head;
-        let weight = weight.values();
-        let (forward, back) = match call.head {
-            LanguageHead::Separate(_) => {
-                let shape = [dim, vocabulary];
-                (row_major(&weight, shape)?, transposed(&weight, shape)?)
+        let (layer, forward, back) = match call.head {
+            LanguageHead::Separate(weight) => {
+                let layer = LinearLayer::frozen(weight.clone(), [dim, vocabulary]);
+                (layer, Side::Plain, Side::Transposed)
             }
-            LanguageHead::Tied(_) => {
-                let shape = [vocabulary, dim];
-                (transposed(&weight, shape)?, row_major(&weight, shape)?)
+            LanguageHead::Tied(word) => {
+                let layer = LinearLayer::frozen(word.clone(), [vocabulary, dim]);
+                (layer, Side::Transposed, Side::Plain)
             }
         };
         let mut loss = 0.0;
@@ -195,12 +196,12 @@ impl DecoderKernels for CpuKernels {
             let place = chunk * rows * dim..(chunk * rows + labels.len()) * dim;
             let logits = &mut logits[..labels.len() * vocabulary];
             let hidden = row_major(&hidden[place.clone()], [labels.len(), dim])?;
-            multiply(logits, hidden, forward, Store::default())?;
+            self.multiply_weight(logits, hidden, &layer, forward, Store::default())?;
             loss += losses(logits, labels, weights);
             if let Some(d_hidden) = call.d_hidden {
                 let d_logits = row_major(logits, [labels.len(), vocabulary])?;
                 let d_hidden = &mut d_hidden.values_mut()[place];
-                multiply(d_hidden, d_logits, back, Store::default())?;
+                self.multiply_weight(d_hidden, d_logits, &layer, back, Store::default())?;
             }
         }
         drop(logits);

@@ -175,7 +175,7 @@ impl CpuKernels {
     }
 
     /// `out (+)= x·W + bias`, or `x·Wᵀ`, whatever `W` is kept in.
-    fn multiply_weight(
+    pub(super) fn multiply_weight(
         &self,
         out: &mut [f32],
         x: Matrix<'_>,

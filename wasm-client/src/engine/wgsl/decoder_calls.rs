@@ -128,10 +128,20 @@ impl DecoderKernels for WgslKernels {
         let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
         let (rows, flat) = (self.batch.rows.clone(), self.adapter.flat.clone());
         for Part { first, matrix } in word.parts() {
+            let mut buffers = vec![&rows, &matrix, &flat];
+            buffers.extend(matrix.scales.as_ref().map(|scales| &scales.values));
+            buffers.push(out);
             self.decoder_dispatch(
-                DecoderShader::EmbedTokens,
-                &[&rows, &matrix, &flat, out],
-                &[count, dim4, offset, first as u32, matrix.rows as u32],
+                DecoderShader::EmbedTokens(matrix.integers()),
+                &buffers,
+                &[
+                    count,
+                    dim4,
+                    offset,
+                    matrix.rows.next_multiple_of(4) as u32,
+                    first as u32,
+                    matrix.rows as u32,
+                ],
                 linear_groups(count),
             )?;
         }

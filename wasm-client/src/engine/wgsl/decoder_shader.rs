@@ -1,13 +1,15 @@
 //! The shaders of decoders by name: their text and what they bind.
 
+use super::super::quantised::Integers;
 use super::generation;
+use super::quantised;
 use super::shader::Bindings;
 
 /// A shader that only decoders use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum DecoderShader {
-    /// Token rows.
-    EmbedTokens,
+    /// Token rows, of a word table in such numbers or in f32.
+    EmbedTokens(Option<Integers>),
     /// Norm beside the residual stream.
     StreamNorm(StreamNorm),
     /// Gradient of what was normalized; `true` in a layer norm.
@@ -24,6 +26,23 @@ pub(super) enum DecoderShader {
     KeepRows,
     /// Attention to kept rows, heads of so many columns.
     CachedAttention(u32),
+}
+
+/// How the word table's rows are read, and what becomes of them.
+fn embed_tokens(integers: Option<Integers>) -> String {
+    let body = include_str!("embed_tokens.wgsl");
+    match integers {
+        None => [
+            include_str!("embed_f32.wgsl"),
+            &body.replace("binding(OUT)", "binding(4)"),
+        ]
+        .concat(),
+        Some(integers) => [
+            &quantised::table_rows(integers).replace("binding(6)", "binding(4)")[..],
+            &body.replace("binding(OUT)", "binding(5)"),
+        ]
+        .concat(),
+    }
 }
 
 /// Which norm.
@@ -77,7 +96,7 @@ impl DecoderShader {
     /// Its bindings, after the uniform at binding 0.
     pub(super) fn bindings(self) -> Bindings {
         let (read, written) = match self {
-            Self::EmbedTokens => (3, 1),
+            Self::EmbedTokens(integers) => (3 + u32::from(integers.is_some()), 1),
             Self::StreamNorm(norm) => (
                 2 + u32::from(norm.adds) + u32::from(norm.centred),
                 2 + u32::from(norm.adds),
@@ -97,7 +116,7 @@ impl DecoderShader {
     pub(super) fn source(self) -> String {
         let rotate = include_str!("rotate.wgsl");
         match self {
-            Self::EmbedTokens => include_str!("embed_tokens.wgsl").to_owned(),
+            Self::EmbedTokens(integers) => embed_tokens(integers),
             Self::StreamNorm(norm) => norm.source(),
             Self::StreamNormGradient(false) => include_str!("stream_norm_gradient.wgsl").to_owned(),
             Self::StreamNormGradient(true) => include_str!("layer_norm_gradient.wgsl").to_owned(),

@@ -1,12 +1,12 @@
 // Token rows: the word's, or the prompt's. `rows` holds per row: token id, or the virtual token's
-// number; 1 if virtual; position; sequence. `word` may be a part of the table, `held` words from
+// number; 1 if virtual; position; sequence. `word_vector` reads the word table, whatever it is kept
+// in; that may be a part of the table, `held` words from
 // `first` on; the other rows are left to the other parts then.
-struct Call { count: u32, dim4: u32, prompt_offset: u32, first: u32, held: u32 }
+struct Call { count: u32, dim4: u32, prompt_offset: u32, word_rows: u32, first: u32, held: u32 }
 @group(0) @binding(0) var<uniform> call: Call;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> word: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> adapter: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(OUT) var<storage, read_write> out: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -20,7 +20,7 @@ fn main(
   if (row.y == 0u) {
     // Below `first` the difference wraps.
     let word_at = row.x - call.first;
-    if (word_at < call.held) { out[at] = word[word_at * call.dim4 + column]; }
+    if (word_at < call.held) { out[at] = word_vector(word_at, column); }
   } else if (call.first == 0u) {
     let p = call.prompt_offset + (row.x * call.dim4 + column) * 4u;
     out[at] = vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);
