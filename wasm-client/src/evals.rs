@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::adapter::peft::PeftError;
 use crate::engine::EngineError;
 use crate::engine::cpu::{CpuBuffer, CpuKernels};
 use crate::engine::quantised::WeightPrecision;
@@ -13,6 +14,7 @@ use crate::model::decoder::DecoderAdapter;
 use crate::model::llama2c::{Llama2cCheckpoint, Llama2cError};
 use crate::train::TrainError;
 
+pub mod checkpoint;
 pub mod stories;
 
 /// The engine of the evaluations.
@@ -50,6 +52,9 @@ pub enum EvalError {
     /// The choice of a token.
     #[error(transparent)]
     Sampling(#[from] SamplingError),
+    /// An adapter of PEFT's.
+    #[error(transparent)]
+    Peft(#[from] PeftError),
     /// Training.
     #[error(transparent)]
     Train(#[from] TrainError),

@@ -1,6 +1,8 @@
 //! `cargo xtask eval NAME`: evaluations of language models on real data. The native evaluator is
 //! built and run; what concerns the browser runs in real Chromium too.
 
+mod large;
+mod peft;
 mod stories;
 
 use crate::build::{Profile, Tool};
@@ -18,6 +20,13 @@ pub(crate) const HELP: &str = "\
   eval stories260k [--json FILE]
                              a pretrained decoder, natively and in Chromium: its greedy text, its loss
                              against an independent forward pass (it needs CHOIR_SHARED)
+  eval smollm2-135m [--json FILE]
+                             its exact shape with random weights in four bits, trained in Chromium
+  eval peft --python PROGRAM [--json FILE]
+                             adapters from PEFT here and from here in PEFT, logits compared
+  eval checkpoint --model DIR --sequences FILE [--adapter DIR] [--json FILE]
+                             a decoder's logits and loss on sequences of tokens; --steps N --export DIR
+                             trains LoRA on them and writes it as PEFT does; --precision int8|int4
 ";
 
 const TOOL: Tool = Tool {
@@ -33,15 +42,44 @@ const TOOL: Tool = Tool {
 /// `Usage` where it names none, `Missing` without the shared data, `Check` where a result is wrong.
 pub(crate) fn run(paths: &Paths, files: &Files) -> Outcome<()> {
     let json = files.get("json");
-    let result = match files.words() {
-        [name] if name == "stories260k" => stories::run(paths, &shared()?)?,
+    type Check = fn(&Value) -> Outcome<()>;
+    let word = match files.words() {
+        [word] => word.as_str(),
+        _ => "",
+    };
+    let (result, check): (Value, Check) = match word {
+        "stories260k" => (stories::run(paths, &shared()?)?, stories::check),
+        "smollm2-135m" => (large::run(paths)?, large::check),
+        "peft" => {
+            let python = peft::python(files.get("python"), paths)?;
+            (peft::run(paths, &python)?, |_| Ok(()))
+        }
+        "checkpoint" => (checkpoint(paths, files)?, |_| Ok(())),
         _ => return Err(Failure::Usage(format!("evaluations are\n{HELP}"))),
     };
     println!("{result:#}");
     if let Some(file) = json {
         fs::write(&file, format!("{result:#}\n")).at(&file)?;
     }
-    stories::check(&result)
+    check(&result)
+}
+
+/// A checkpoint of the user's, on sequences of theirs.
+fn checkpoint(paths: &Paths, files: &Files) -> Outcome<Value> {
+    let mut arguments: Vec<OsString> = vec!["checkpoint".into()];
+    for name in [
+        "model",
+        "sequences",
+        "adapter",
+        "steps",
+        "export",
+        "precision",
+    ] {
+        if let Some(value) = files.get(name) {
+            arguments.extend([format!("--{name}").into(), value.into()]);
+        }
+    }
+    natively(paths, None, &arguments)
 }
 
 /// The folder of shared data and models.
@@ -56,12 +94,14 @@ fn shared() -> Outcome<PathBuf> {
 }
 
 /// Builds the evaluator, runs it on one evaluation, and yields its report.
-fn natively(paths: &Paths, shared: &Path, arguments: &[OsString]) -> Outcome<Value> {
+fn natively(paths: &Paths, shared: Option<&Path>, arguments: &[OsString]) -> Outcome<Value> {
     let program = TOOL.build(paths)?;
-    let output = Command::new(program)
-        .args(arguments)
-        .arg("--shared")
-        .arg(shared)
+    let mut evaluator = Command::new(program);
+    evaluator.args(arguments);
+    if let Some(shared) = shared {
+        evaluator.arg("--shared").arg(shared);
+    }
+    let output = evaluator
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| program::cannot_start(TOOL.name, &error))?;

@@ -1,10 +1,13 @@
-//! Evaluations of language models: `choir-eval NAME --shared DIR [--json FILE]`. The report goes to
-//! standard output as JSON, progress to standard error.
+//! Evaluations of language models: `choir-eval NAME --shared DIR`, or of a checkpoint of any decoder
+//! that is read: `choir-eval checkpoint --model DIR --sequences FILE [--adapter DIR] [--steps N]
+//! [--export DIR] [--precision P]`. The report goes to standard output as JSON, progress to standard
+//! error.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use choir_wasm_client::evals::{EvalError, stories};
+use choir_wasm_client::engine::quantised::WeightPrecision;
+use choir_wasm_client::evals::{EvalError, checkpoint, stories};
 use serde::Serialize;
 
 fn main() -> ExitCode {
@@ -21,6 +24,12 @@ fn main() -> ExitCode {
 struct Request {
     name: String,
     shared: PathBuf,
+    model: Option<PathBuf>,
+    sequences: Option<PathBuf>,
+    adapter: Option<PathBuf>,
+    export: Option<PathBuf>,
+    steps: usize,
+    precision: WeightPrecision,
 }
 
 impl Request {
@@ -33,6 +42,23 @@ impl Request {
             };
             match argument.as_str() {
                 "--shared" => request.shared = value()?.into(),
+                "--model" => request.model = Some(value()?.into()),
+                "--sequences" => request.sequences = Some(value()?.into()),
+                "--adapter" => request.adapter = Some(value()?.into()),
+                "--export" => request.export = Some(value()?.into()),
+                "--steps" => {
+                    let text = value()?;
+                    let parsed = text.parse();
+                    request.steps = parsed.map_err(|_| format!("--steps {text} is no number"))?;
+                }
+                "--precision" => {
+                    request.precision = match value()?.as_str() {
+                        "f32" => WeightPrecision::F32,
+                        "int8" => WeightPrecision::Int8,
+                        "int4" => WeightPrecision::Int4,
+                        other => return Err(format!("there is no precision {other}")),
+                    };
+                }
                 name if !name.starts_with('-') && request.name.is_empty() => {
                     request.name = name.to_owned();
                 }
@@ -42,10 +68,28 @@ impl Request {
         Ok(request)
     }
 
+    fn checkpoint(&self) -> Result<checkpoint::Request, String> {
+        let need = |path: &Option<PathBuf>, name: &str| {
+            path.clone()
+                .ok_or_else(|| format!("a checkpoint needs --{name}"))
+        };
+        Ok(checkpoint::Request {
+            model: need(&self.model, "model")?,
+            sequences: need(&self.sequences, "sequences")?,
+            adapter: self.adapter.clone(),
+            export: self.export.clone(),
+            steps: self.steps,
+            precision: self.precision,
+        })
+    }
+
     fn run(&self) -> Result<(), String> {
         match self.name.as_str() {
             "stories260k" => say(stories::run(&self.shared)),
-            other => Err(format!("there is no evaluation {other:?}: stories260k")),
+            "checkpoint" => say(checkpoint::run(&self.checkpoint()?)),
+            other => Err(format!(
+                "there is no evaluation {other:?}: checkpoint, stories260k"
+            )),
         }
     }
 }

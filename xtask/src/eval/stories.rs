@@ -48,7 +48,11 @@ pub(super) fn run(paths: &Paths, shared: &Path) -> Outcome<Value> {
     let file = paths.root.join(REFERENCE);
     let reference: Reference = serde_json::from_slice(&fs::read(&file).at(&file)?)
         .map_err(|error| Failure::Data(error.to_string()))?;
-    let mut rows = vec![super::natively(paths, shared, &["stories260k".into()])?];
+    let mut rows = vec![super::natively(
+        paths,
+        Some(shared),
+        &["stories260k".into()],
+    )?];
     setup::run(paths)?;
     build::own_engines(paths)?;
     for found in in_chromium(paths, shared, &reference)? {
@@ -94,14 +98,17 @@ fn in_chromium(paths: &Paths, shared: &Path, reference: &Reference) -> Outcome<V
     let texts = reference.texts.iter();
     let texts = texts.map(|text| json!({ "text": text.text, "tokens": text.tokens }));
     let plan = json!({
-        "wasm": paths.out.join("wasm"),
-        "models": shared.join("models/stories260K"),
+        "folders": {
+            "wasm": paths.out.join("wasm"),
+            "models": shared.join("models/stories260K"),
+        },
+        "script": "/bench/stories.js",
         "engines": ENGINES,
         "options": { "texts": texts.collect::<Vec<_>>(), "timed": TIMED },
     });
     let file = paths.out.join("eval-stories.plan.json");
     fs::write(&file, plan.to_string()).at(&file)?;
-    let mut script = setup::browser_script(paths, "bench/stories.mjs");
+    let mut script = setup::browser_script(paths, "bench/language.mjs");
     script.arg(&file);
     let printed = program::run(&step, &mut script)?;
     let found = printed
