@@ -34,7 +34,7 @@ const LINTS: [(&str, &[&str]); 7] = [
             "-p",
             "choir-wasm-client",
             "--features",
-            "native,wgsl,protocol,attack,sim,client",
+            "native,wgsl,protocol,attack,sim,client,evals",
             "--lib",
             "--bins",
         ],

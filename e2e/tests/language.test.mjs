@@ -1,0 +1,73 @@
+// Small decoders in real Chromium against what transformers and PEFT compute with them: losses with
+// and without an adapter, the likeliest next token, an adapter given out and taken back. CHOIR_OUT
+// names target/choir; the files are those of wasm-client/tests/miniatures.
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { launchBrowser } from "../lib/browser.mjs";
+import { serveFolders } from "../lib/serve.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = process.env.CHOIR_OUT ?? join(here, "../../target/choir");
+const miniatures = join(here, "../../wasm-client/tests/miniatures");
+const NEAR = 1e-4;
+
+let server;
+let browser;
+before(async () => {
+  server = await serveFolders({ wasm: join(out, "wasm"), miniatures, bench: join(here, "../bench") });
+  browser = await launchBrowser();
+});
+after(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+for (const name of ["llama", "llama_tied", "qwen3", "gpt2"]) {
+  for (const module of ["wgsl", "cpu"]) {
+    test(`engine ${module} in Chromium says of ${name} what transformers says`, async (t) => {
+      const page = await browser.newPage();
+      t.after(() => page.close());
+      page.setDefaultTimeout(0);
+      await page.goto(server.url);
+      const reference = JSON.parse(readFileSync(join(miniatures, name, "reference.json"), "utf8"));
+      const plan = {
+        module: `/wasm/${module}/choir_wasm_client.js`,
+        folder: `/miniatures/${name}`,
+        weights: readdirSync(join(miniatures, name)).filter((file) => /^model.*\.safetensors$/.test(file)),
+        sequences: reference.sequences,
+      };
+      const found = await page.evaluate(async (plan) => (await import("/bench/miniature.js")).evaluate(plan), plan);
+      isNear(found.loss, reference.loss, "loss");
+      isNear(found.adaptedLoss, reference.adapted_loss, "loss with the adapter");
+      isNear(found.againLoss, reference.adapted_loss, "loss with the adapter given out and taken back");
+      isNear(found.offLoss, reference.loss, "loss with the adapter off again");
+      const expected = reference.sequences.map((_, i) => likeliest(tensor(name, "adapted.logits"), reference.sequences, i));
+      assert.deepEqual(found.next, expected);
+      assert.ok(found.losses.at(-1) < found.losses[0], `training: ${found.losses}`);
+      assert.match(found.refusal, /tensor .* is not known|has shape/);
+    });
+  }
+}
+
+function isNear(found, expected, what) {
+  assert.ok(Math.abs(found - expected) <= NEAR * Math.abs(expected), `${what}: ${found} for ${expected}`);
+}
+
+/** The likeliest token after the last row of a sequence. */
+function likeliest({ shape: [, vocabulary], values }, sequences, index) {
+  const row = sequences.slice(0, index + 1).flat().length - 1;
+  const logits = values.subarray(row * vocabulary, (row + 1) * vocabulary);
+  return logits.indexOf(logits.reduce((most, logit) => Math.max(most, logit)));
+}
+
+/** A tensor in f32 of the reference's file. */
+function tensor(name, wanted) {
+  const bytes = readFileSync(join(miniatures, name, "reference.safetensors"));
+  const length = Number(bytes.readBigUInt64LE(0));
+  const { shape, data_offsets } = JSON.parse(bytes.toString("utf8", 8, 8 + length))[wanted];
+  const [start, end] = data_offsets.map((offset) => 8 + length + offset);
+  return { shape, values: new Float32Array(Uint8Array.from(bytes.subarray(start, end)).buffer) };
+}
