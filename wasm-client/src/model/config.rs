@@ -149,7 +149,7 @@ impl<'a> Fields<'a> {
     fn refused(self, key: &'static str, expected: &'static str) -> ConfigError {
         let found = self
             .value(key)
-            .map_or("absent".to_owned(), Value::to_string);
+            .map_or_else(|| "absent".to_owned(), Value::to_string);
         ConfigError::Field {
             key,
             expected,
