@@ -68,8 +68,25 @@ fn end_speech<'a>(
     }
 }
 
-/// The speakers with at least `least_bytes` of speech and two speeches, by name. What each says
-/// is cut between the two speeches where the first part is closest to four fifths of the bytes.
+impl Speaker {
+    /// What is said is cut between the two speeches where the first part is closest to four fifths
+    /// of the bytes. There should be two speeches at least.
+    fn new(name: String, mut training: Vec<String>) -> Self {
+        Self {
+            name,
+            held_out: training.split_off(cut(&training)),
+            training,
+        }
+    }
+
+    /// The same with what is held out left away, and the last fifth of the rest in its place: to
+    /// choose settings by, before the others are looked at. None of those with one speech left.
+    pub fn for_choices(self) -> Option<Self> {
+        (self.training.len() > 1).then(|| Self::new(self.name, self.training))
+    }
+}
+
+/// The speakers with at least `least_bytes` of speech and two speeches, by name.
 ///
 /// # Errors
 /// [`SpeakersError`].
@@ -78,11 +95,7 @@ pub fn speakers(text: &str, least_bytes: usize) -> Result<Vec<Speaker>, Speakers
     Ok(speeches(text)?
         .into_iter()
         .filter(|(_, speeches)| enough(speeches))
-        .map(|(name, mut training)| Speaker {
-            name: name.to_owned(),
-            held_out: training.split_off(cut(&training)),
-            training,
-        })
+        .map(|(name, speeches)| Speaker::new(name.to_owned(), speeches))
         .collect())
 }
 
@@ -156,6 +169,18 @@ We know't.
         assert_eq!(found[0].training, ["Speak,\nspeak: so."]);
         assert_eq!(found[0].held_out, ["Well."]);
         assert_eq!(speakers(TEXT, 0).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn settings_are_chosen_without_what_is_held_out() {
+        let speeches = |of: core::ops::Range<usize>| of.map(|at| format!("{at:03}")).collect();
+        let speaker = Speaker::new("A".to_owned(), speeches(0..100));
+        assert_eq!(speaker.held_out, speeches(80..100));
+        let speaker = speaker.for_choices().unwrap();
+        assert_eq!(speaker.training, speeches(0..64));
+        assert_eq!(speaker.held_out, speeches(64..80));
+        let speaker = Speaker::new("A".to_owned(), speeches(0..2));
+        assert_eq!(speaker.for_choices(), None);
     }
 
     #[test]

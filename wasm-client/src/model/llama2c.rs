@@ -136,6 +136,15 @@ impl<'a> Llama2cCheckpoint<'a> {
         })
     }
 
+    /// The embeddings of these tokens, `[tokens, dim]`; none if one is not in the vocabulary.
+    pub fn embeddings(&self, tokens: &[u32]) -> Option<Vec<f32>> {
+        let dim = self.shape.dim;
+        let table = self.tensor(DecoderTensor::Word);
+        let row = |&token: &u32| table.chunks_exact(dim).nth(token as usize);
+        let rows: Option<Vec<&[f32]>> = tokens.iter().map(row).collect();
+        Some(rows?.concat())
+    }
+
     /// A tensor's values in the engine's order.
     fn tensor(&self, tensor: DecoderTensor) -> Vec<f32> {
         let [rows, columns] = tensor.shape(&self.shape);
@@ -196,7 +205,7 @@ impl<'a> Llama2cCheckpoint<'a> {
         let last = DecoderTensor::NormGain(DecoderNorm::Last);
         let blocks = of_layers
             .iter()
-            .flat_map(|kind| (0..shape.layers).map(move |layer| kind(layer)));
+            .flat_map(|kind| (0..shape.layers).map(kind));
         let mut start = 0;
         for known in [DecoderTensor::Word]
             .into_iter()
@@ -244,6 +253,9 @@ mod tests {
         assert_eq!(q[..4], [28.0, 36.0, 32.0, 40.0]);
         let last = checkpoint.tensor(DecoderTensor::NormGain(DecoderNorm::Last));
         assert_eq!(last[3], (values - 6 * 4 - 1) as f32);
+        let rows = [8.0, 9.0, 10.0, 11.0, 0.0, 1.0, 2.0, 3.0];
+        assert_eq!(checkpoint.embeddings(&[2, 0]), Some(rows.to_vec()));
+        assert_eq!(checkpoint.embeddings(&[4, 5]), None);
         assert!(matches!(
             Llama2cCheckpoint::read(&bytes[..bytes.len() - 4]),
             Err(Llama2cError::Length { .. })
