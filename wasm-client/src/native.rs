@@ -20,6 +20,8 @@ pub mod data;
 pub mod error;
 pub mod job;
 mod parts;
+#[cfg(feature = "sim")]
+pub(crate) mod picture;
 mod progress;
 pub(crate) mod run;
 
