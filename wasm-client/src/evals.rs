@@ -1,6 +1,9 @@
 //! Evaluations of language models on this machine: `cargo xtask eval NAME`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
 
 use crate::adapter::peft::PeftError;
 use crate::engine::EngineError;
@@ -12,9 +15,11 @@ use crate::language::sampling::SamplingError;
 use crate::model::Decoder;
 use crate::model::decoder::DecoderAdapter;
 use crate::model::llama2c::{Llama2cCheckpoint, Llama2cError};
+use crate::sim::SimError;
 use crate::train::TrainError;
 
 pub mod checkpoint;
+pub mod shakespeare;
 pub mod stories;
 
 /// The engine of the evaluations.
@@ -61,6 +66,21 @@ pub enum EvalError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A round of the secure sum.
+    #[error(transparent)]
+    Sum(#[from] SimError),
+    /// The published sum is not the plain one: a fault of the program.
+    #[error("round {round}: the secure sum is not the plain sum")]
+    SumDiffers {
+        /// The round.
+        round: u32,
+    },
+    /// A thread ended before its work did.
+    #[error("a worker ended early")]
+    Worker,
+    /// An option that cannot be.
+    #[error("{0}")]
+    Option(String),
 }
 
 /// A file's bytes.
@@ -69,6 +89,31 @@ pub enum EvalError {
 /// [`EvalError::File`] names it.
 pub fn read(path: &Path) -> Result<Vec<u8>, EvalError> {
     std::fs::read(path).map_err(|error| EvalError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Settings from a command line's options, by their names.
+///
+/// # Errors
+/// [`EvalError::Option`] says which cannot be.
+pub fn settings<T: DeserializeOwned>(options: &BTreeMap<String, String>) -> Result<T, EvalError> {
+    let field = |(name, value): (&String, &String)| {
+        let read = serde_json::from_str(value);
+        let value = read.unwrap_or_else(|_| serde_json::Value::from(value.as_str()));
+        (name.trim_start_matches('-').to_owned(), value)
+    };
+    let fields: serde_json::Map<String, serde_json::Value> = options.iter().map(field).collect();
+    serde_json::from_value(fields.into()).map_err(|error| EvalError::Option(error.to_string()))
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// [`EvalError::File`] names it.
+pub fn write(path: &Path, text: &str) -> Result<(), EvalError> {
+    std::fs::write(path, text).map_err(|error| EvalError::File {
         path: path.to_owned(),
         error,
     })

@@ -31,7 +31,7 @@ pub mod record;
 mod report;
 pub mod state;
 pub mod strategy;
-mod sum;
+pub(crate) mod sum;
 mod work;
 
 pub use config::Config;

@@ -393,7 +393,6 @@ impl LanguageModel {
 }
 
 impl LanguageModel {
-    #[expect(clippy::type_complexity, reason = "three parts of one stage")]
     fn loading(
         &mut self,
     ) -> Result<&mut (DeviceEngine, Architecture, Option<DecoderLoader<Tensor>>), ApiError> {

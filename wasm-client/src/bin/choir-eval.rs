@@ -1,13 +1,13 @@
-//! Evaluations of language models: `choir-eval NAME --shared DIR`, or of a checkpoint of any decoder
-//! that is read: `choir-eval checkpoint --model DIR --sequences FILE [--adapter DIR] [--steps N]
-//! [--export DIR] [--precision P]`. The report goes to standard output as JSON, progress to standard
-//! error.
+//! Evaluations of language models: `choir-eval NAME --shared DIR`. The report goes to standard output
+//! as JSON, progress to standard error. `lm-shakespeare` takes its settings as options
+//! (`--rounds 20`), and draws a picture with `--svg FILE`; `checkpoint` evaluates any decoder that is
+//! read: `--model DIR --sequences FILE [--adapter DIR] [--steps N] [--export DIR] [--precision P]`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use choir_wasm_client::engine::quantised::WeightPrecision;
-use choir_wasm_client::evals::{EvalError, checkpoint, stories};
+use choir_wasm_client::evals::{self, EvalError, checkpoint, shakespeare, stories};
 use serde::Serialize;
 
 fn main() -> ExitCode {
@@ -24,12 +24,7 @@ fn main() -> ExitCode {
 struct Request {
     name: String,
     shared: PathBuf,
-    model: Option<PathBuf>,
-    sequences: Option<PathBuf>,
-    adapter: Option<PathBuf>,
-    export: Option<PathBuf>,
-    steps: usize,
-    precision: WeightPrecision,
+    options: BTreeMap<String, String>,
 }
 
 impl Request {
@@ -42,25 +37,11 @@ impl Request {
             };
             match argument.as_str() {
                 "--shared" => request.shared = value()?.into(),
-                "--model" => request.model = Some(value()?.into()),
-                "--sequences" => request.sequences = Some(value()?.into()),
-                "--adapter" => request.adapter = Some(value()?.into()),
-                "--export" => request.export = Some(value()?.into()),
-                "--steps" => {
-                    let text = value()?;
-                    let parsed = text.parse();
-                    request.steps = parsed.map_err(|_| format!("--steps {text} is no number"))?;
-                }
-                "--precision" => {
-                    request.precision = match value()?.as_str() {
-                        "f32" => WeightPrecision::F32,
-                        "int8" => WeightPrecision::Int8,
-                        "int4" => WeightPrecision::Int4,
-                        other => return Err(format!("there is no precision {other}")),
-                    };
-                }
                 name if !name.starts_with('-') && request.name.is_empty() => {
                     request.name = name.to_owned();
+                }
+                option if option.starts_with("--") => {
+                    request.options.insert(option.to_owned(), value()?);
                 }
                 other => return Err(format!("there is no option {other}")),
             }
@@ -68,29 +49,32 @@ impl Request {
         Ok(request)
     }
 
-    fn checkpoint(&self) -> Result<checkpoint::Request, String> {
-        let need = |path: &Option<PathBuf>, name: &str| {
-            path.clone()
-                .ok_or_else(|| format!("a checkpoint needs --{name}"))
-        };
-        Ok(checkpoint::Request {
-            model: need(&self.model, "model")?,
-            sequences: need(&self.sequences, "sequences")?,
-            adapter: self.adapter.clone(),
-            export: self.export.clone(),
-            steps: self.steps,
-            precision: self.precision,
-        })
-    }
-
-    fn run(&self) -> Result<(), String> {
+    fn run(mut self) -> Result<(), String> {
+        let svg = self.options.remove("--svg");
         match self.name.as_str() {
-            "stories260k" => say(stories::run(&self.shared)),
-            "checkpoint" => say(checkpoint::run(&self.checkpoint()?)),
+            "checkpoint" => say(self.checkpoint()),
+            "lm-shakespeare" => say(self.shakespeare(svg.as_deref())),
+            "stories260k" => match self.options.keys().chain(&svg).next() {
+                Some(option) => Err(format!("stories260k has no option {option}")),
+                None => say(stories::run(&self.shared)),
+            },
             other => Err(format!(
-                "there is no evaluation {other:?}: checkpoint, stories260k"
+                "there is no evaluation {other:?}: checkpoint, lm-shakespeare, stories260k"
             )),
         }
+    }
+
+    fn checkpoint(&self) -> Result<checkpoint::Report, EvalError> {
+        checkpoint::run(&evals::settings(&self.options)?)
+    }
+
+    fn shakespeare(&self, svg: Option<&str>) -> Result<shakespeare::Report, EvalError> {
+        let settings = shakespeare::Settings::read(&self.shared, &self.options)?;
+        let report = shakespeare::run(&settings, &|line| eprintln!("{line}"))?;
+        if let Some(file) = svg {
+            evals::write(file.as_ref(), &shakespeare::plot::draw(&report))?;
+        }
+        Ok(report)
     }
 }
 

@@ -24,20 +24,25 @@ use crate::train::language::LanguageTrainer;
 /// Bytes of a file that are read at once.
 const CHUNK: usize = 1 << 20;
 
-/// What is asked.
-#[derive(Clone, Debug)]
+/// What is asked. Each is an option of that name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request {
     /// The folder of `config.json` and the weights.
     pub model: PathBuf,
     /// The folder of `adapter_config.json` and `adapter_model.safetensors`.
+    #[serde(default)]
     pub adapter: Option<PathBuf>,
     /// Sequences of tokens, `{"sequences": [[...], ...]}`.
     pub sequences: PathBuf,
     /// Steps of training on them, before the logits.
+    #[serde(default)]
     pub steps: usize,
     /// Where the trained adapter is written.
+    #[serde(default)]
     pub export: Option<PathBuf>,
-    /// What the frozen matrices are kept in.
+    /// What the frozen matrices are kept in: f32, int8 or int4.
+    #[serde(default)]
     pub precision: WeightPrecision,
 }
 
@@ -260,7 +265,7 @@ fn json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, EvalError> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, bytes));
     written.map_err(|error| EvalError::File {
         path: path.to_owned(),

@@ -8,34 +8,34 @@ use choir_shared::task::{CohortConfig, Quantiser, TaskConfig};
 use super::error::SimError;
 
 /// What one client sends.
-pub(super) struct Update {
+pub(crate) struct Update {
     /// After training minus before.
-    pub(super) change: Vec<f32>,
+    pub(crate) change: Vec<f32>,
     /// What it counts as.
-    pub(super) weight: u32,
+    pub(crate) weight: u32,
     /// When it drops out, if it does.
-    pub(super) close: Option<Close>,
+    pub(crate) close: Option<Close>,
 }
 
 impl Update {
     /// Whether it reaches the aggregator whole.
-    pub(super) fn arrives(&self) -> bool {
+    pub(crate) fn arrives(&self) -> bool {
         matches!(self.close, None | Some(Close::After(Step::Upload)))
     }
 }
 
 /// What a secure sum showed.
-pub(super) struct SecureSum {
+pub(crate) struct SecureSum {
     /// The weighted mean; none if the round was aborted.
-    pub(super) mean: Option<Vec<f32>>,
+    pub(crate) mean: Option<Vec<f32>>,
     /// Whether the published integers are the plain ones of exactly those who were to arrive.
-    pub(super) is_plain_sum: bool,
+    pub(crate) is_plain_sum: bool,
     /// Bytes that a client of the sum sent, all messages together, in the mean.
-    pub(super) bytes_up: u64,
+    pub(crate) bytes_up: u64,
 }
 
 /// Steps of a client's drop-out after JOIN.
-pub(super) const CLOSES: [Close; 4] = [
+pub(crate) const CLOSES: [Close; 4] = [
     Close::Before(Step::Share),
     Close::Before(Step::Upload),
     Close::MidUpload,
@@ -43,7 +43,7 @@ pub(super) const CLOSES: [Close; 4] = [
 ];
 
 /// The weighted mean of what arrives; none if nothing does.
-pub(super) fn plain(updates: &[Update]) -> Option<Vec<f32>> {
+pub(crate) fn plain(updates: &[Update]) -> Option<Vec<f32>> {
     let arrived = || updates.iter().filter(|update| update.arrives());
     let total: f64 = arrived().map(|update| f64::from(update.weight)).sum();
     let len = arrived().next()?.change.len();
@@ -58,7 +58,7 @@ pub(super) fn plain(updates: &[Update]) -> Option<Vec<f32>> {
 }
 
 /// The same by the round machines: joined, masked, dropped out of, unmasked.
-pub(super) fn secure(
+pub(crate) fn secure(
     updates: &[Update],
     quantiser: Quantiser,
     seed: u64,
@@ -114,7 +114,7 @@ pub(super) fn secure(
 }
 
 /// The quantiser of updates whose coordinates stay within `bound`.
-pub(super) const fn quantiser(bound: f32, weight_max: u32) -> Quantiser {
+pub(crate) const fn quantiser(bound: f32, weight_max: u32) -> Quantiser {
     Quantiser {
         levels: 65_535,
         bound,
@@ -123,7 +123,7 @@ pub(super) const fn quantiser(bound: f32, weight_max: u32) -> Quantiser {
 }
 
 /// What a client with so many examples counts as.
-pub(super) fn weight(quantiser: &Quantiser, examples: usize) -> u32 {
+pub(crate) fn weight(quantiser: &Quantiser, examples: usize) -> u32 {
     fixed_point::weight(quantiser, u32::try_from(examples).unwrap_or(u32::MAX))
 }
 

@@ -70,7 +70,7 @@ impl Room for CpuBuffer {
     fn values(&self) -> usize {
         let [rows, columns] = self
             .matrix()
-            .map_or([1, self.room()], QuantisedMatrix::shape);
+            .map_or_else(|| [1, self.room()], QuantisedMatrix::shape);
         rows * columns
     }
 }
