@@ -3,6 +3,7 @@
 
 mod large;
 mod peft;
+mod shakespeare;
 mod stories;
 
 use crate::build::{Profile, Tool};
@@ -27,6 +28,9 @@ pub(crate) const HELP: &str = "\
   eval checkpoint --model DIR --sequences FILE [--adapter DIR] [--json FILE]
                              a decoder's logits and loss on sequences of tokens; --steps N --export DIR
                              trains LoRA on them and writes it as PEFT does; --precision int8|int4
+  eval lm-shakespeare [--json FILE] [--svg FILE]
+                             that decoder adapted to 64 speakers together, alone and in one place: what
+                             training together gains of what one place does (some minutes; CHOIR_SHARED)
 ";
 
 const TOOL: Tool = Tool {
@@ -49,6 +53,10 @@ pub(crate) fn run(paths: &Paths, files: &Files) -> Outcome<()> {
     };
     let (result, check): (Value, Check) = match word {
         "stories260k" => (stories::run(paths, &shared()?)?, stories::check),
+        "lm-shakespeare" => {
+            let result = shakespeare::run(paths, &shared()?, files.get("svg"))?;
+            (result, shakespeare::check)
+        }
         "smollm2-135m" => (large::run(paths)?, large::check),
         "peft" => {
             let python = peft::python(files.get("python"), paths)?;
