@@ -278,7 +278,7 @@ impl WgslKernels {
     ) -> Result<(), EngineError> {
         let tiles = Product {
             is_part: window.is_some(),
-            ..tiles
+            ..if rows == 1 { tiles.of_one_row() } else { tiles }
         };
         let mut words = [0; 14];
         let sizes = [n / 4, k / 4, usize::from(add), rows];

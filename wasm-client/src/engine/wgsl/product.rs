@@ -33,6 +33,17 @@ pub(super) struct Product {
 }
 
 impl Product {
+    /// The same for a matrix of one row, as a text that goes on has: a larger tile would compute rows
+    /// that there are not. The order of each sum is the same.
+    pub(super) fn of_one_row(self) -> Self {
+        let [across, down] = self.group;
+        Self {
+            rows: 1,
+            group: [across * down, 1],
+            ..self
+        }
+    }
+
     /// Workgroups for `rows × n` results.
     pub(super) fn groups(self, rows: u32, n: u32) -> [u32; 3] {
         let [across, down] = self.group;
