@@ -42,6 +42,9 @@ const NATIVE: [(&str, &[&str]); 5] = [
     ),
 ];
 
+/// Small models of every architecture, with what others compute with them.
+const MINIATURES: &str = "wasm-client/tests/miniatures";
+
 /// How many schedules of faults are run here; `cargo xtask faults` runs many more.
 const SCHEDULES: u64 = 300;
 
@@ -137,7 +140,8 @@ fn node_tests(paths: &Paths, name: &str, folder: &str, arguments: &[&str], count
     let mut node = Command::new("node");
     node.current_dir(paths.root.join(folder)).args(arguments);
     node.env("CHOIR_OUT", &paths.out)
-        .env("CHOIR_MODEL", paths.model());
+        .env("CHOIR_MODEL", paths.model())
+        .env("CHOIR_MINIATURES", paths.root.join(MINIATURES));
     watch_node(paths, format!("node tests: {name}"), node, counts);
 }
 

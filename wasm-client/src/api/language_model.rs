@@ -1,24 +1,27 @@
 //! A language model on a device, for JavaScript: it goes on with a text, is scored on one, learns
 //! from one. Texts are tokens here; the tokenizer is the page's, or [`super::Llama2cTokenizer`].
 
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
 use super::trainer::{CountsView, InfoView, precision_of};
-use crate::adapter::peft::{Imported, PeftError, decoder_modules, export_lora, import};
+use crate::adapter::peft::{Imported, decoder_modules, export_lora, import};
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{AdamW, Engine};
 use crate::generate::Continuation;
 use crate::language::dataset::Row;
-use crate::language::sampling::{Sampler, Sampling, SamplingError};
-use crate::model::config::{Architecture, ConfigError, ModelConfig, ModelShape};
-use crate::model::decoder::{DecoderAdapter, DecoderLora, DecoderTarget};
+use crate::language::sampling::Sampler;
+use crate::model::config::{Architecture, ModelConfig, ModelShape};
+use crate::model::decoder::{DecoderAdapter, DecoderLora};
 use crate::model::decoder_loader::DecoderLoader;
-use crate::model::llama2c::{Llama2cCheckpoint, Llama2cError};
-use crate::model::loader::LoadError;
+use crate::model::llama2c::Llama2cCheckpoint;
 use crate::train::language::LanguageTrainer;
+use views::{
+    LoraView, PeftView, SamplingView, ScoreView, ShapeView, no_such_target, rows, too_early,
+};
+
+mod views;
 
 type Tensor = <DeviceEngine as Engine>::Tensor;
 
@@ -30,52 +33,6 @@ const OPTIMIZER: AdamW = AdamW {
     eps: 1e-8,
     weight_decay: 0.0,
 };
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ShapeView {
-    architecture: &'static str,
-    dim: usize,
-    layers: u32,
-    vocabulary: usize,
-    context: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LoraView {
-    rank: usize,
-    alpha: f32,
-    #[serde(default)]
-    rank_stabilised: bool,
-    targets: Vec<String>,
-    /// Of the first values.
-    seed: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct SamplingView {
-    temperature: Option<f32>,
-    top_k: Option<usize>,
-    top_p: Option<f32>,
-    repetition_penalty: Option<f32>,
-    seed: u64,
-    /// Tokens and virtual tokens that the text may have; the model's context where absent.
-    capacity: Option<usize>,
-}
-
-#[derive(Serialize)]
-struct ScoreView {
-    nats: f64,
-    tokens: usize,
-}
-
-#[derive(Serialize)]
-struct PeftView {
-    config: String,
-    tensors: serde_bytes::ByteBuf,
-}
 
 /// A decoder on this module's engine.
 #[wasm_bindgen]
@@ -353,16 +310,7 @@ impl LanguageModel {
             true => SamplingView::default(),
             false => serde_wasm_bindgen::from_value(settings)?,
         };
-        let plain = Sampling::default();
-        let sampler = Sampler::new(Sampling {
-            temperature: settings.temperature.unwrap_or(plain.temperature),
-            top_k: settings.top_k,
-            top_p: settings.top_p.unwrap_or(plain.top_p),
-            repetition_penalty: settings
-                .repetition_penalty
-                .unwrap_or(plain.repetition_penalty),
-            seed: settings.seed,
-        })?;
+        let sampler = Sampler::new(settings.sampling())?;
         let ready = self.ready()?;
         let decoder = ready.trainer.decoder().clone();
         let context = decoder.shape().context;
@@ -429,66 +377,5 @@ impl Ready {
         self.text = None;
         self.trainer.attach(adapter);
         Ok(self.trainer.set_adapter(values)?)
-    }
-}
-
-fn rows(tokens: &[u32], starts: &[u32], labels: &[u32]) -> Result<Vec<Row>, ApiError> {
-    let fits = starts.first() == Some(&0)
-        && starts.windows(2).all(|ends| ends[0] < ends[1])
-        && starts
-            .last()
-            .is_some_and(|end| *end as usize == tokens.len())
-        && labels.len() == tokens.len();
-    if !fits {
-        let reason = "rows need starts from 0 to the number of tokens, and a label for each token";
-        return Err(ApiError::new("bad-input", &reason));
-    }
-    let row = |ends: &[u32]| {
-        let place = ends[0] as usize..ends[1] as usize;
-        Row {
-            tokens: tokens[place.clone()].to_vec(),
-            labels: labels[place].to_vec(),
-        }
-    };
-    Ok(starts.windows(2).map(row).collect())
-}
-
-fn no_such_target(name: &str, targets: &[DecoderTarget]) -> ApiError {
-    let known: Vec<&str> = targets.iter().map(|target| target.name()).collect();
-    let reason = format!("there is no layer {name:?}: {}", known.join(", "));
-    ApiError::new("bad-input", &reason)
-}
-
-fn too_early(first: &str) -> ApiError {
-    ApiError::new("internal", &format!("{first} first"))
-}
-
-impl From<ConfigError> for ApiError {
-    fn from(error: ConfigError) -> Self {
-        Self::new("bad-model", &error)
-    }
-}
-
-impl From<LoadError> for ApiError {
-    fn from(error: LoadError) -> Self {
-        Self::new("bad-model", &error)
-    }
-}
-
-impl From<Llama2cError> for ApiError {
-    fn from(error: Llama2cError) -> Self {
-        Self::new("bad-model", &error)
-    }
-}
-
-impl From<PeftError> for ApiError {
-    fn from(error: PeftError) -> Self {
-        Self::new("bad-input", &error)
-    }
-}
-
-impl From<SamplingError> for ApiError {
-    fn from(error: SamplingError) -> Self {
-        Self::new("bad-input", &error)
     }
 }

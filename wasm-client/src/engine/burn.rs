@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::activation::{log_softmax, sigmoid, softmax};
+use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
 mod adapter;
 mod decoder;
 mod padding;
+mod pointwise;
 #[cfg(feature = "burn-wgpu")]
 mod webgpu;
 
@@ -234,19 +235,7 @@ impl Engine for BurnEngine {
     }
 
     fn activation(&mut self, x: &Tensor<2>, kind: Activation) -> Result<Tensor<2>, EngineError> {
-        Ok(match kind {
-            // Written out, so that every backend takes the gradient of the exact function.
-            Activation::Gelu => {
-                let cdf = x.clone().mul_scalar(core::f32::consts::FRAC_1_SQRT_2).erf();
-                x.clone() * cdf.add_scalar(1.0).mul_scalar(0.5)
-            }
-            Activation::GeluTanh => {
-                let cube = x.clone() * x.clone() * x.clone();
-                let inner = (x.clone() + cube * 0.044_715) * (2.0 / core::f32::consts::PI).sqrt();
-                x.clone() * (inner.tanh() + 1.0) * 0.5
-            }
-            Activation::Silu => x.clone() * sigmoid(x.clone()),
-        })
+        Ok(pointwise::activation(x, kind))
     }
 
     fn mean_pool(&mut self, x: &Tensor<2>) -> Result<Tensor<2>, EngineError> {
