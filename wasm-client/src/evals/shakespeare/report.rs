@@ -1,7 +1,6 @@
 //! What the evaluation prints.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::alone::Alone;
 use super::data::Client;
@@ -75,7 +74,7 @@ pub struct Report {
     /// The rounds of the soft prompt.
     pub prompt_rounds: Rounds,
     /// The settings by their options' names.
-    pub settings: Value,
+    pub settings: Settings,
     /// From the start.
     pub seconds: f64,
 }
@@ -200,7 +199,7 @@ impl Report {
             data,
             lora_rounds: Rounds::of(lora),
             prompt_rounds: Rounds::of(prompt),
-            settings: settings.named()?,
+            settings: settings.clone(),
             seconds,
         })
     }
