@@ -12,6 +12,7 @@ use batch::{Examples, Shuffle};
 pub mod batch;
 pub mod evaluate;
 pub mod language;
+pub mod preferences;
 pub mod prepare;
 pub mod resume;
 pub mod step;

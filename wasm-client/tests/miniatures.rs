@@ -10,3 +10,5 @@ mod case;
 mod decoders;
 #[path = "miniatures/encoders.rs"]
 mod encoders;
+#[path = "miniatures/preferences.rs"]
+mod preferences;

@@ -76,6 +76,12 @@ fn sigmoid(x: f64) -> f64 {
     log_sigmoid(x).exp()
 }
 
+/// The mean of the pairs' losses; none without a pair.
+pub fn mean_loss(pairs: &[Pair], beta: f64) -> Option<f64> {
+    let sum: f64 = pairs.iter().map(|pair| pair.loss(beta).value).sum();
+    (!pairs.is_empty()).then(|| sum / pairs.len() as f64)
+}
+
 /// By what the answers of a pair are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Score {

@@ -165,14 +165,20 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
     /// # Errors
     /// Those of the engine.
     pub async fn log_probabilities(&mut self, rows: &[&Row]) -> Result<Vec<f64>, TrainError> {
-        let mut sums = Vec::with_capacity(rows.len());
-        for row in rows {
-            let (batch, labels) = self.batch(&[row]);
-            self.engine.begin(&batch, false)?;
-            self.decoder.loss(&mut self.engine, &labels)?;
-            sums.push(-f64::from(self.loss().await?) * row.scored() as f64);
-        }
-        Ok(sums)
+        log_probabilities(&mut self.engine, &self.decoder, rows).await
+    }
+
+    /// The same by the reference: the decoder without its adapter, on the very same weights.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn reference_log_probabilities(
+        &mut self,
+        rows: &[&Row],
+    ) -> Result<Vec<f64>, TrainError> {
+        let mut reference = self.decoder.clone();
+        reference.attach(DecoderAdapter::default());
+        log_probabilities(&mut self.engine, &reference, rows).await
     }
 
     async fn finish_step(&mut self) -> Result<f32, TrainError> {
@@ -182,29 +188,52 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
     }
 
     async fn loss(&mut self) -> Result<f32, TrainError> {
-        let loss = self.engine.read_loss().await?;
-        if loss.is_finite() {
-            Ok(loss)
-        } else {
-            Err(EngineError::NotFinite { step: 0 }.into())
-        }
+        loss(&mut self.engine).await
     }
 
-    /// The rows as one batch, and the labels of its rows, virtual tokens not scored.
     fn batch(&self, rows: &[&Row]) -> (Batch, Vec<u32>) {
-        let prompt = self.decoder.adapter().num_virtual_tokens();
-        let mut batch = Batch {
-            token_starts: vec![0],
-            num_virtual_tokens: prompt,
-            ..Batch::default()
-        };
-        let mut labels = Vec::new();
-        for row in rows {
-            batch.tokens.extend(&row.tokens);
-            batch.token_starts.push(batch.tokens.len() as u32);
-            labels.extend(core::iter::repeat_n(NOT_SCORED, prompt as usize));
-            labels.extend(&row.labels);
-        }
-        (batch, labels)
+        batch(&self.decoder, rows)
     }
+}
+
+async fn log_probabilities<E: DecoderEngine>(
+    engine: &mut E,
+    decoder: &Decoder<E::Tensor>,
+    rows: &[&Row],
+) -> Result<Vec<f64>, TrainError> {
+    let mut sums = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (batch, labels) = batch(decoder, &[row]);
+        engine.begin(&batch, false)?;
+        decoder.loss(engine, &labels)?;
+        sums.push(-f64::from(loss(engine).await?) * row.scored() as f64);
+    }
+    Ok(sums)
+}
+
+async fn loss<E: DecoderEngine>(engine: &mut E) -> Result<f32, TrainError> {
+    let loss = engine.read_loss().await?;
+    if loss.is_finite() {
+        Ok(loss)
+    } else {
+        Err(EngineError::NotFinite { step: 0 }.into())
+    }
+}
+
+/// The rows as one batch, and the labels of its rows, virtual tokens not scored.
+fn batch<T: Clone>(decoder: &Decoder<T>, rows: &[&Row]) -> (Batch, Vec<u32>) {
+    let prompt = decoder.adapter().num_virtual_tokens();
+    let mut batch = Batch {
+        token_starts: vec![0],
+        num_virtual_tokens: prompt,
+        ..Batch::default()
+    };
+    let mut labels = Vec::new();
+    for row in rows {
+        batch.tokens.extend(&row.tokens);
+        batch.token_starts.push(batch.tokens.len() as u32);
+        labels.extend(core::iter::repeat_n(NOT_SCORED, prompt as usize));
+        labels.extend(&row.labels);
+    }
+    (batch, labels)
 }

@@ -56,10 +56,6 @@ impl Case {
 
     /// Both sequences in one batch, with their labels where they are classified.
     pub(crate) fn batch(&self) -> Batch {
-        let numbers = |value: &Value| -> Vec<u32> {
-            let numbers = value.as_array().into_iter().flatten();
-            numbers.map(|id| id.as_u64().unwrap() as u32).collect()
-        };
         let mut batch = Batch {
             token_starts: vec![0],
             labels: numbers(&self.json["labels"]),
@@ -87,6 +83,12 @@ impl Case {
             .filter_map(|(name, tensor)| Some((name.strip_prefix("gradient.")?, tensor)))
             .collect()
     }
+}
+
+/// Tokens or labels; none where there is no list.
+pub(crate) fn numbers(value: &Value) -> Vec<u32> {
+    let numbers = value.as_array().into_iter().flatten();
+    numbers.map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
 fn folder() -> PathBuf {
@@ -123,13 +125,13 @@ pub(crate) fn assert_near(found: &[f32], expected: &[f32], what: &str) {
 
 /// Something to be done on an engine, whichever it is.
 pub(crate) trait Check {
-    fn on<K: GenerationKernels>(&self, engine: &mut Recorded<K>);
+    fn on<K: GenerationKernels>(&self, engine: Recorded<K>);
 }
 
 pub(crate) fn on_both_engines(check: &impl Check) {
-    check.on(&mut Recorded::new(CpuKernels::new()));
+    check.on(Recorded::new(CpuKernels::new()));
     match pollster::block_on(WgslKernels::open()) {
-        Ok(kernels) => check.on(&mut Recorded::new(kernels)),
+        Ok(kernels) => check.on(Recorded::new(kernels)),
         Err(error) => println!("skipped on engine wgsl: {error}"),
     }
 }

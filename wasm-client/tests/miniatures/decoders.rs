@@ -23,14 +23,17 @@ type Layer = (u32, DecoderTarget);
 
 const NAMES: [&str; 6] = ["llama", "llama_tied", "mistral", "qwen2", "qwen3", "gpt2"];
 
-fn shape(case: &Case) -> DecoderShape {
+pub(super) fn shape(case: &Case) -> DecoderShape {
     match case.config.shape {
         ModelShape::Decoder(shape) => shape,
         ModelShape::Encoder(_) => panic!("no decoder"),
     }
 }
 
-fn load<E: GeneratingEngine>(case: &Case, engine: &mut E) -> Result<Decoder<E::Tensor>, LoadError> {
+pub(super) fn load<E: GeneratingEngine>(
+    case: &Case,
+    engine: &mut E,
+) -> Result<Decoder<E::Tensor>, LoadError> {
     let precision = WeightPrecision::F32;
     let mut loader = DecoderLoader::new(case.config.architecture, shape(case), precision);
     for file in case.weights() {
@@ -42,7 +45,7 @@ fn load<E: GeneratingEngine>(case: &Case, engine: &mut E) -> Result<Decoder<E::T
     loader.finish(DecoderAdapter::default())
 }
 
-fn adapter(case: &Case) -> LoraMap<Layer> {
+pub(super) fn adapter(case: &Case) -> LoraMap<Layer> {
     let modules = decoder_modules(case.config.architecture, &shape(case));
     let config = case.text("adapter/adapter_config.json");
     let bytes = case.bytes("adapter/adapter_model.safetensors");
@@ -83,7 +86,8 @@ fn loss<E: GeneratingEngine>(engine: &mut E, decoder: &Decoder<E::Tensor>, batch
 struct Whole(Case);
 
 impl Check for Whole {
-    fn on<K: GenerationKernels>(&self, engine: &mut Recorded<K>) {
+    fn on<K: GenerationKernels>(&self, mut engine: Recorded<K>) {
+        let engine = &mut engine;
         let case = &self.0;
         let batch = case.batch();
         engine.load_adapter(&[]).unwrap();
@@ -108,47 +112,44 @@ impl Check for Whole {
         assert_near(&[adapted], &[case.number("adapted_loss")], "adapted loss");
         engine.backward().unwrap();
         let gradient = pollster::block_on(engine.read_gradient()).unwrap();
-        self.gradients(&views.lora_map(&gradient));
+        assert_gradients(case, &views.lora_map(&gradient));
     }
 }
 
-impl Whole {
-    /// PEFT's tensors from ours: of a module with several of our layers, A is shared there.
-    fn gradients(&self, found: &LoraMap<Layer>) {
-        let case = &self.0;
-        let references = case.gradients();
-        let mut compared = 0;
-        for module in decoder_modules(case.config.architecture, &shape(case)) {
-            let name = |factor: &str| format!("base_model.model.{}.{factor}.weight", module.name);
-            let Some(expected_a) = references.get(&name("lora_A")[..]) else {
-                continue;
-            };
-            let expected_b = references[&name("lora_B")[..]];
-            let parts: Vec<&Factors> = module
-                .parts
-                .iter()
-                .map(|(layer, _)| &found[layer])
-                .collect();
-            let (rank, inputs) = (parts[0].rank, module.shape[0]);
-            let mut a = vec![0.0; rank * inputs];
-            let mut b = Vec::new();
-            for part in parts {
-                for (place, value) in part.a.iter().enumerate() {
-                    a[place % rank * inputs + place / rank] += value;
-                }
-                let columns = part.b.len() / rank;
-                b.extend((0..part.b.len()).map(|p| part.b[p % rank * columns + p / rank]));
+/// PEFT's tensors from ours: of a module with several of our layers, A is shared there.
+pub(super) fn assert_gradients(case: &Case, found: &LoraMap<Layer>) {
+    let references = case.gradients();
+    let mut compared = 0;
+    for module in decoder_modules(case.config.architecture, &shape(case)) {
+        let name = |factor: &str| format!("base_model.model.{}.{factor}.weight", module.name);
+        let Some(expected_a) = references.get(&name("lora_A")[..]) else {
+            continue;
+        };
+        let expected_b = references[&name("lora_B")[..]];
+        let parts: Vec<&Factors> = module
+            .parts
+            .iter()
+            .map(|(layer, _)| &found[layer])
+            .collect();
+        let (rank, inputs) = (parts[0].rank, module.shape[0]);
+        let mut a = vec![0.0; rank * inputs];
+        let mut b = Vec::new();
+        for part in parts {
+            for (place, value) in part.a.iter().enumerate() {
+                a[place % rank * inputs + place / rank] += value;
             }
-            assert_near(&a, &expected_a.values, &name("lora_A"));
-            assert_near(&b, &expected_b.values, &name("lora_B"));
-            compared += 2;
+            let columns = part.b.len() / rank;
+            b.extend((0..part.b.len()).map(|p| part.b[p % rank * columns + p / rank]));
         }
-        assert_eq!(
-            compared,
-            references.len(),
-            "every gradient has been compared"
-        );
+        assert_near(&a, &expected_a.values, &name("lora_A"));
+        assert_near(&b, &expected_b.values, &name("lora_B"));
+        compared += 2;
     }
+    assert_eq!(
+        compared,
+        references.len(),
+        "every gradient has been compared"
+    );
 }
 
 #[test]
@@ -233,7 +234,8 @@ fn what_is_exported_as_it_came_has_the_very_tensors_of_peft() {
 fn a_soft_prompt_of_peft_goes_before_each_sequence() {
     struct Prompt;
     impl Check for Prompt {
-        fn on<K: GenerationKernels>(&self, engine: &mut Recorded<K>) {
+        fn on<K: GenerationKernels>(&self, mut engine: Recorded<K>) {
+            let engine = &mut engine;
             let case = Case::read("llama_tied");
             let shape = shape(&case);
             let modules = decoder_modules(case.config.architecture, &shape);

@@ -25,7 +25,8 @@ fn shape(case: &Case) -> EncoderShape {
 struct Whole(Case);
 
 impl Check for Whole {
-    fn on<K: GenerationKernels>(&self, engine: &mut Recorded<K>) {
+    fn on<K: GenerationKernels>(&self, mut engine: Recorded<K>) {
+        let engine = &mut engine;
         let case = &self.0;
         let shape = shape(case);
         let mut loader = EncoderLoader::of(case.config.architecture, shape);
