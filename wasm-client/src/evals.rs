@@ -19,8 +19,13 @@ use crate::sim::SimError;
 use crate::train::TrainError;
 
 pub mod checkpoint;
+pub mod mean;
+pub mod preferences;
+pub mod progress;
 pub mod shakespeare;
+pub mod start;
 pub mod stories;
+pub mod workers;
 
 /// The engine of the evaluations.
 pub type CpuEngine = Recorded<CpuKernels>;

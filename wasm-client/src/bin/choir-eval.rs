@@ -1,13 +1,14 @@
 //! Evaluations of language models: `choir-eval NAME --shared DIR`. The report goes to standard output
-//! as JSON, progress to standard error. `lm-shakespeare` takes its settings as options
-//! (`--rounds 20`), and draws a picture with `--svg FILE`; `checkpoint` evaluates any decoder that is
-//! read: `--model DIR --sequences FILE [--adapter DIR] [--steps N] [--export DIR] [--precision P]`.
+//! as JSON, progress to standard error. `dpo-hh` and `lm-shakespeare` take their
+//! settings as options (`--rounds 20`); the last draws a picture with `--svg FILE`. `checkpoint`
+//! evaluates any decoder that is read: `--model DIR --sequences FILE [--adapter DIR] [--steps N]
+//! [--export DIR] [--precision P]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use choir_wasm_client::evals::{self, EvalError, checkpoint, shakespeare, stories};
+use choir_wasm_client::evals::{self, EvalError, checkpoint, preferences, shakespeare, stories};
 use serde::Serialize;
 
 fn main() -> ExitCode {
@@ -53,19 +54,25 @@ impl Request {
         let svg = self.options.remove("--svg");
         match self.name.as_str() {
             "checkpoint" => say(self.checkpoint()),
+            "dpo-hh" => say(self.preferences()),
             "lm-shakespeare" => say(self.shakespeare(svg.as_deref())),
             "stories260k" => match self.options.keys().chain(&svg).next() {
                 Some(option) => Err(format!("stories260k has no option {option}")),
                 None => say(stories::run(&self.shared)),
             },
             other => Err(format!(
-                "there is no evaluation {other:?}: checkpoint, lm-shakespeare, stories260k"
+                "there is no evaluation {other:?}: checkpoint, dpo-hh, lm-shakespeare, stories260k"
             )),
         }
     }
 
     fn checkpoint(&self) -> Result<checkpoint::Report, EvalError> {
         checkpoint::run(&evals::settings(&self.options)?)
+    }
+
+    fn preferences(&self) -> Result<preferences::Report, EvalError> {
+        let settings = evals::settings(&self.options)?;
+        preferences::run(&self.shared, &settings, &|line| eprintln!("{line}"))
     }
 
     fn shakespeare(&self, svg: Option<&str>) -> Result<shakespeare::Report, EvalError> {

@@ -9,12 +9,12 @@
 
 use choir_shared::strategy::ServerOptimizer;
 
+use super::progress::Progress;
 use super::{CpuEngine, EvalError, Stories};
 use crate::engine::cpu::CpuKernels;
 use alone::Alone;
 use data::Client;
 use federated::{Federated, Run};
-use progress::Progress;
 use report::Trained;
 use start::Start;
 
@@ -23,7 +23,6 @@ pub mod data;
 pub mod federated;
 pub mod learner;
 pub mod plot;
-pub mod progress;
 pub mod report;
 pub mod scores;
 pub mod settings;

@@ -5,12 +5,12 @@ use choir_shared::sim::random::Stream;
 
 use super::data::Client;
 use super::learner::Lesson;
-use super::progress::Progress;
 use super::scores::{Scores, scores};
 use super::settings::Settings;
 use super::start::Start;
 use super::workers;
 use crate::evals::EvalError;
+use crate::evals::progress::Progress;
 use crate::language::dataset::Row;
 
 /// The scores of both.

@@ -7,12 +7,12 @@ use choir_shared::task::Quantiser;
 
 use super::data::Client;
 use super::learner::Lesson;
-use super::progress::Progress;
 use super::scores::{Scores, scores};
 use super::settings::Settings;
 use super::start::Start;
 use super::workers;
 use crate::evals::EvalError;
+use crate::evals::progress::Progress;
 use crate::language::dataset::Row;
 use crate::sim::sum::{self, Update};
 

@@ -3,10 +3,10 @@
 
 use choir_shared::sim::random::Stream;
 
-use super::progress::Progress;
 use super::settings::Settings;
 use crate::engine::AdamW;
 use crate::engine::cpu::CpuKernels;
+use crate::evals::progress::Progress;
 use crate::evals::{CpuEngine, EvalError, Stories};
 use crate::language::dataset::Row;
 use crate::model::decoder::DecoderAdapter;

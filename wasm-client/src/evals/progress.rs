@@ -46,12 +46,18 @@ impl<'a> Progress<'a> {
 
     /// One more step is done.
     pub fn step(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.work();
+    }
+
+    /// Something is done that is no step: a line if it is time for one.
+    pub fn work(&self) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.0.elapsed() < INTERVAL {
             return;
         }
         last.0 = Instant::now();
+        let done = self.done.load(Ordering::Relaxed);
         let (what, steps, seconds) = (&last.1, self.steps, self.seconds());
         (self.say)(&format!(
             "{what}: step {done} of {steps} of all trainings, {seconds:.0} s"
