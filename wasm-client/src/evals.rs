@@ -19,6 +19,7 @@ use crate::sim::SimError;
 use crate::train::TrainError;
 
 pub mod checkpoint;
+pub mod instructions;
 pub mod mean;
 pub mod preferences;
 pub mod progress;

@@ -1,5 +1,5 @@
 //! Evaluations of language models: `choir-eval NAME --shared DIR`. The report goes to standard output
-//! as JSON, progress to standard error. `dpo-hh` and `lm-shakespeare` take their
+//! as JSON, progress to standard error. `dpo-hh`, `instruct-dolly` and `lm-shakespeare` take their
 //! settings as options (`--rounds 20`); the last draws a picture with `--svg FILE`. `checkpoint`
 //! evaluates any decoder that is read: `--model DIR --sequences FILE [--adapter DIR] [--steps N]
 //! [--export DIR] [--precision P]`.
@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use choir_wasm_client::evals::{self, EvalError, checkpoint, preferences, shakespeare, stories};
+use choir_wasm_client::evals::{
+    self, EvalError, checkpoint, instructions, preferences, shakespeare, stories,
+};
 use serde::Serialize;
 
 fn main() -> ExitCode {
@@ -55,13 +57,14 @@ impl Request {
         match self.name.as_str() {
             "checkpoint" => say(self.checkpoint()),
             "dpo-hh" => say(self.preferences()),
+            "instruct-dolly" => say(self.instructions()),
             "lm-shakespeare" => say(self.shakespeare(svg.as_deref())),
             "stories260k" => match self.options.keys().chain(&svg).next() {
                 Some(option) => Err(format!("stories260k has no option {option}")),
                 None => say(stories::run(&self.shared)),
             },
             other => Err(format!(
-                "there is no evaluation {other:?}: checkpoint, dpo-hh, lm-shakespeare, stories260k"
+                "there is no evaluation {other:?}: checkpoint, dpo-hh, instruct-dolly, lm-shakespeare, stories260k"
             )),
         }
     }
@@ -73,6 +76,11 @@ impl Request {
     fn preferences(&self) -> Result<preferences::Report, EvalError> {
         let settings = evals::settings(&self.options)?;
         preferences::run(&self.shared, &settings, &|line| eprintln!("{line}"))
+    }
+
+    fn instructions(&self) -> Result<instructions::Report, EvalError> {
+        let settings = evals::settings(&self.options)?;
+        instructions::run(&self.shared, &settings, &|line| eprintln!("{line}"))
     }
 
     fn shakespeare(&self, svg: Option<&str>) -> Result<shakespeare::Report, EvalError> {
