@@ -33,7 +33,7 @@ pub mod schedule;
 mod tasks;
 
 pub use corrupt::Corruption;
-pub use tasks::head_task;
+pub use tasks::{head_task, language_task};
 
 use corrupt::{Liar, Tap};
 use network::Delivery;

@@ -14,10 +14,15 @@ use crate::secure_sum::Ring;
 use crate::wire;
 
 mod check;
+mod language;
 mod layout;
 pub mod workload;
 
 pub use check::TaskError;
+pub use language::{
+    BaseFiles, DecoderBiases, DecoderConfig, DecoderLoraConfig, DecoderStyle, DecoderTarget,
+    LanguageConfig, RopeScaling,
+};
 pub use layout::{AdapterLayout, Part, PartKind};
 
 /// A standing job. The field order is the format that the digest is taken over.
@@ -27,7 +32,7 @@ pub struct TaskConfig {
     pub name: String,
     /// The frozen weights.
     pub base: BaseModel,
-    /// Class names; their order is the order of the head's columns.
+    /// Class names; their order is the order of the head's columns. A language task has none.
     pub labels: Vec<String>,
     /// Tokens of a text after truncation, special tokens included.
     pub max_length: u16,
@@ -89,13 +94,13 @@ pub struct Attestation {
 /// The frozen base model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaseModel {
-    /// SHA-256 of the safetensors file.
+    /// SHA-256 of the weights' file: safetensors, or what a language task's [`BaseFiles`] names.
     pub weights: Digest,
     /// Its size.
     pub weights_bytes: u64,
-    /// SHA-256 of the tokenizer's JSON file.
+    /// SHA-256 of the tokenizer's file: JSON, or what a language task's [`BaseFiles`] names.
     pub tokenizer: Digest,
-    /// The encoder's sizes.
+    /// The encoder's sizes, or those that a decoder has too.
     pub shape: EncoderShape,
 }
 
@@ -126,6 +131,8 @@ pub enum Payload {
     Adapter(AdapterConfig),
     /// Sums of unit-normalised pooled embeddings and counts, for each class.
     Centroids,
+    /// A decoder's adapter after local training on plain text minus adapter before.
+    Language(LanguageConfig),
 }
 
 /// What is trained. Parts that are off are absent from the payload.

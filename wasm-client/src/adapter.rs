@@ -30,7 +30,7 @@ pub struct HeadViews {
 }
 
 impl AdapterViews {
-    /// The views of a layout; a layout of centroids has none.
+    /// The views of a layout in an encoder; layouts of centroids and of decoders have none.
     pub fn new(layout: &AdapterLayout, task: &TaskConfig) -> Self {
         let mut views = Self::default();
         let scale = match &task.payload {
@@ -38,7 +38,7 @@ impl AdapterViews {
                 .lora
                 .as_ref()
                 .map_or(1.0, |lora| lora.alpha / f32::from(lora.rank)),
-            Payload::Centroids => return views,
+            Payload::Centroids | Payload::Language(_) => return views,
         };
         for part in layout.parts() {
             match part.kind {
@@ -65,7 +65,9 @@ impl AdapterViews {
                 PartKind::LoraB { .. }
                 | PartKind::HeadBias
                 | PartKind::CentroidSums
-                | PartKind::CentroidCounts => {}
+                | PartKind::CentroidCounts
+                | PartKind::DecoderLoraA { .. }
+                | PartKind::DecoderLoraB { .. } => {}
             }
         }
         views

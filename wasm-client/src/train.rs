@@ -1,6 +1,6 @@
 //! Local training: a model on an engine, its examples, steps and evaluations.
 
-use choir_shared::task::{AdapterLayout, TaskConfig, TaskError};
+use choir_shared::task::{AdapterLayout, Payload, TaskConfig, TaskError};
 
 use crate::adapter::AdapterViews;
 use crate::engine::quantised::WeightPrecision;
@@ -30,6 +30,14 @@ pub enum TrainError {
     /// The task.
     #[error("the task cannot be trained: {0}")]
     Task(TaskError),
+    /// An encoder's trainer was given a decoder's task, or the other way round.
+    #[error("the task is one of {found}, and this trains {expected}")]
+    Kind {
+        /// What is trained here.
+        expected: &'static str,
+        /// What the task is of.
+        found: &'static str,
+    },
     /// A call came before what it needs.
     #[error("{0} first")]
     TooEarly(&'static str),
@@ -61,8 +69,14 @@ impl<E: Engine> Trainer<E> {
     /// A trainer without weights, adapter or examples.
     ///
     /// # Errors
-    /// [`TrainError::Task`] if the task has no payload.
+    /// [`TrainError::Task`] if the task has no payload, [`TrainError::Kind`] if it is of a decoder.
     pub fn new(engine: E, task: TaskConfig) -> Result<Self, TrainError> {
+        if matches!(task.payload, Payload::Language(_)) {
+            return Err(TrainError::Kind {
+                expected: "an encoder",
+                found: "a decoder",
+            });
+        }
         let layout = AdapterLayout::new(&task).map_err(TrainError::Task)?;
         let stage = Stage::Loading(Box::new(EncoderLoader::new(task.base.shape)));
         Ok(Self {

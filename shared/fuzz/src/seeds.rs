@@ -93,7 +93,7 @@ fn tasks() -> Vec<TaskConfig> {
         payload: Payload::Centroids,
         ..head.clone()
     };
-    vec![head, adapter, centroids]
+    vec![head, adapter, centroids, sim::language_task(5, 3)]
 }
 
 pub(crate) fn task_config() -> Vec<Vec<u8>> {

@@ -4,8 +4,9 @@ use alloc::string::String;
 
 use crate::ids::Digest;
 use crate::task::{
-    AdapterConfig, BaseModel, CohortConfig, Deadlines, EncoderShape, Optimizer, Payload,
-    TaskConfig, Training, workload,
+    AdapterConfig, BaseFiles, BaseModel, CohortConfig, Deadlines, DecoderBiases, DecoderConfig,
+    DecoderLoraConfig, DecoderStyle, DecoderTarget, EncoderShape, LanguageConfig, Optimizer,
+    Payload, RopeScaling, SoftPromptConfig, TaskConfig, Training, workload,
 };
 
 /// A task whose payload is a head of two labels over `dim` features: `2 dim + 2` coordinates.
@@ -58,4 +59,37 @@ pub fn head_task(cohort_size: u16, min_cohort: u16, dim: u32) -> TaskConfig {
         seed: [7; 32],
         ..workload::encoder()
     }
+}
+
+/// A task whose payload is that of a decoder of two blocks: width 8, two heads on one of keys and
+/// values, rank 2 on queries, values and the gate, two virtual tokens.
+#[must_use]
+pub fn language_task(cohort_size: u16, min_cohort: u16) -> TaskConfig {
+    let mut task = head_task(cohort_size, min_cohort, 8);
+    task.base.shape.layers = 2;
+    task.base.shape.heads = 2;
+    task.base.shape.intermediate = 12;
+    task.labels.clear();
+    task.payload = Payload::Language(LanguageConfig {
+        files: BaseFiles::HuggingFace,
+        decoder: DecoderConfig {
+            style: DecoderStyle::Llama,
+            kv_heads: 1,
+            head_dim: 4,
+            rope_base: 10_000.0,
+            rope_scaling: RopeScaling::None,
+            tied: true,
+            biases: DecoderBiases::default(),
+            head_norms: false,
+        },
+        lora: DecoderLoraConfig {
+            rank: 2,
+            alpha: 4.0,
+            targets: [DecoderTarget::Q, DecoderTarget::V, DecoderTarget::Gate].into(),
+        },
+        soft_prompt: Some(SoftPromptConfig {
+            num_virtual_tokens: 2,
+        }),
+    });
+    task
 }

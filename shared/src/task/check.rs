@@ -22,6 +22,12 @@ pub enum TaskError {
         limits::MAX_LABELS
     )]
     Labels,
+    /// A language task has labels or names a frozen head.
+    #[error("a language task has neither labels nor a frozen head")]
+    Classifier,
+    /// A decoder's heads, rotary positions or biases make none that is read.
+    #[error("the decoder's settings do not fit together")]
+    Decoder,
     /// The encoder's sizes are zero, do not divide, or are out of range.
     #[error("the encoder's sizes do not fit together")]
     Shape,
@@ -123,6 +129,10 @@ impl TaskConfig {
 
     fn check_labels(&self) -> Result<(), TaskError> {
         let labels = &self.labels;
+        if matches!(self.payload, Payload::Language(_)) {
+            let classifies = !labels.is_empty() || self.frozen_head.is_some();
+            return ensure(!classifies, TaskError::Classifier);
+        }
         let sizes = labels
             .iter()
             .all(|label| (1..=limits::MAX_NAME_BYTES).contains(&label.len()));
@@ -137,15 +147,22 @@ impl TaskConfig {
 
     fn check_payload(&self) -> Result<(), TaskError> {
         let mut tokens = u32::from(self.max_length);
-        if let Payload::Adapter(adapter) = &self.payload {
-            check_adapter(adapter)?;
-            ensure(adapter.head != self.frozen_head.is_some(), TaskError::Head)?;
-            tokens += adapter
-                .soft_prompt
-                .map_or(0, |prompt| u32::from(prompt.num_virtual_tokens));
-        } else {
-            ensure(self.frozen_head.is_none(), TaskError::Head)?;
-        }
+        let prompt = match &self.payload {
+            Payload::Adapter(adapter) => {
+                check_adapter(adapter)?;
+                ensure(adapter.head != self.frozen_head.is_some(), TaskError::Head)?;
+                adapter.soft_prompt
+            }
+            Payload::Centroids => {
+                ensure(self.frozen_head.is_none(), TaskError::Head)?;
+                None
+            }
+            Payload::Language(language) => {
+                language.check(&self.base.shape)?;
+                language.soft_prompt
+            }
+        };
+        tokens += prompt.map_or(0, |prompt| u32::from(prompt.num_virtual_tokens));
         // Two special tokens and one of the text.
         ensure(
             self.max_length >= 3 && tokens <= self.base.shape.positions,
@@ -267,7 +284,7 @@ fn shape_fits(shape: &EncoderShape) -> bool {
         && positive(shape.norm_eps)
 }
 
-fn positive(value: f32) -> bool {
+pub(super) fn positive(value: f32) -> bool {
     value.is_finite() && value > 0.0
 }
 
@@ -275,6 +292,6 @@ fn not_negative(value: f32) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-fn ensure(condition: bool, error: TaskError) -> Result<(), TaskError> {
+pub(super) fn ensure(condition: bool, error: TaskError) -> Result<(), TaskError> {
     if condition { Ok(()) } else { Err(error) }
 }

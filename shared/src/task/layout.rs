@@ -3,7 +3,10 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{AdapterConfig, LoraConfig, Payload, Target, TaskConfig, TaskError};
+use super::{
+    AdapterConfig, DecoderTarget, LanguageConfig, LoraConfig, Payload, Target, TaskConfig,
+    TaskError,
+};
 use crate::wire::limits;
 
 /// What a part of the payload is.
@@ -33,6 +36,20 @@ pub enum PartKind {
     CentroidSums,
     /// Share of the examples, `[1, labels]`.
     CentroidCounts,
+    /// LoRA's first factor in a decoder, `[in, rank]`.
+    DecoderLoraA {
+        /// Block.
+        layer: u32,
+        /// Linear layer in it.
+        target: DecoderTarget,
+    },
+    /// LoRA's second factor in a decoder, `[rank, out]`.
+    DecoderLoraB {
+        /// Block.
+        layer: u32,
+        /// Linear layer in it.
+        target: DecoderTarget,
+    },
 }
 
 /// One part of the payload: row-major, `range` in the flat vector.
@@ -47,7 +64,8 @@ pub struct Part {
 }
 
 /// Every part of a task's payload in order: for each layer and each target A then B, soft prompt,
-/// head weight, head bias; or centroid sums, then counts.
+/// head weight, head bias; or centroid sums, then counts; or of a decoder for each layer and each
+/// target A then B, then soft prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterLayout {
     parts: Vec<Part>,
@@ -71,6 +89,7 @@ impl AdapterLayout {
                 layout.push(PartKind::CentroidSums, [task.labels.len(), dim])?;
                 layout.push(PartKind::CentroidCounts, [1, task.labels.len()])?;
             }
+            Payload::Language(language) => layout.push_language(task, language)?,
         }
         if layout.len == 0 {
             return Err(TaskError::PayloadSize);
@@ -138,6 +157,26 @@ impl AdapterLayout {
             let [rows, columns] = target.shape(task);
             self.push(PartKind::LoraA { layer, target }, [rows, rank])?;
             self.push(PartKind::LoraB { layer, target }, [rank, columns])?;
+        }
+        Ok(())
+    }
+
+    fn push_language(
+        &mut self,
+        task: &TaskConfig,
+        language: &LanguageConfig,
+    ) -> Result<(), TaskError> {
+        let rank = usize::from(language.lora.rank);
+        for layer in 0..task.base.shape.layers {
+            for &target in &language.lora.targets {
+                let [rows, columns] = target.shape(&task.base.shape, &language.decoder);
+                self.push(PartKind::DecoderLoraA { layer, target }, [rows, rank])?;
+                self.push(PartKind::DecoderLoraB { layer, target }, [rank, columns])?;
+            }
+        }
+        if let Some(prompt) = &language.soft_prompt {
+            let rows = usize::from(prompt.num_virtual_tokens);
+            self.push(PartKind::SoftPrompt, [rows, task.base.shape.dim as usize])?;
         }
         Ok(())
     }

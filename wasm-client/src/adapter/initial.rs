@@ -35,7 +35,7 @@ pub fn initial_adapter(
     for part in layout.parts() {
         let values = &mut flat[part.range.clone()];
         match part.kind {
-            PartKind::LoraA { .. } => {
+            PartKind::LoraA { .. } | PartKind::DecoderLoraA { .. } => {
                 let bound = (3.0 / part.shape[0] as f32).sqrt();
                 values.fill_with(|| stream.symmetric() * bound);
             }
@@ -46,6 +46,7 @@ pub fn initial_adapter(
                 }
             }
             PartKind::LoraB { .. }
+            | PartKind::DecoderLoraB { .. }
             | PartKind::HeadBias
             | PartKind::CentroidSums
             | PartKind::CentroidCounts => {}

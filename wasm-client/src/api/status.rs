@@ -75,6 +75,7 @@ pub fn decode_task_status(bytes: &[u8]) -> Result<JsValue, ApiError> {
         payload: match config.payload {
             Payload::Adapter(_) => "adapter",
             Payload::Centroids => "centroids",
+            Payload::Language(_) => "language",
         },
         labels: &config.labels,
         max_length: config.max_length,

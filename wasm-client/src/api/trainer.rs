@@ -337,6 +337,7 @@ impl From<TrainError> for ApiError {
             TrainError::Engine(error) => error.into(),
             TrainError::Load(error) => Self::new("bad-model", &error),
             TrainError::Task(error) => Self::new("bad-task", &error),
+            error @ TrainError::Kind { .. } => Self::new("bad-task", &error),
             error @ TrainError::TooEarly(_) => Self::new("internal", &error),
         }
     }

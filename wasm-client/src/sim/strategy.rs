@@ -170,8 +170,12 @@ impl Strategy {
             return true;
         };
         match kind {
-            PartKind::LoraA { .. } => train.contains(&Trained::LoraA),
-            PartKind::LoraB { .. } => train.contains(&Trained::LoraB),
+            PartKind::LoraA { .. } | PartKind::DecoderLoraA { .. } => {
+                train.contains(&Trained::LoraA)
+            }
+            PartKind::LoraB { .. } | PartKind::DecoderLoraB { .. } => {
+                train.contains(&Trained::LoraB)
+            }
             PartKind::SoftPrompt => train.contains(&Trained::Prompt),
             PartKind::HeadWeight => train.contains(&Trained::Head),
             PartKind::HeadBias => {

@@ -232,7 +232,7 @@ fn batch(task: &TaskConfig, lengths: &[usize], random: &mut Random) -> Batch {
             Payload::Adapter(adapter) => adapter
                 .soft_prompt
                 .map_or(0, |prompt| u32::from(prompt.num_virtual_tokens)),
-            Payload::Centroids => 0,
+            Payload::Centroids | Payload::Language(_) => 0,
         },
     }
 }

@@ -256,7 +256,10 @@ fn update_norm(
     let mut squares: BTreeMap<&'static str, f64> = BTreeMap::new();
     for part in layout.parts() {
         let name = match part.kind {
-            PartKind::LoraA { .. } | PartKind::LoraB { .. } => "lora",
+            PartKind::LoraA { .. }
+            | PartKind::LoraB { .. }
+            | PartKind::DecoderLoraA { .. }
+            | PartKind::DecoderLoraB { .. } => "lora",
             PartKind::SoftPrompt => "soft_prompt",
             PartKind::HeadWeight | PartKind::HeadBias => "head",
             PartKind::CentroidSums | PartKind::CentroidCounts => "centroids",

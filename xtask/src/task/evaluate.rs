@@ -22,10 +22,17 @@ use std::path::Path;
 /// What stopped it.
 pub(super) fn run(paths: &Paths, remote: &Remote, task: TaskId, data: &Path) -> Outcome<()> {
     let status = remote.status(task)?;
-    if matches!(status.config.payload, Payload::Centroids) {
-        return Err(Failure::Data(
-            "this task sums class centroids: there is no adapter to measure".to_owned(),
-        ));
+    let complaint = match status.config.payload {
+        Payload::Adapter(_) => None,
+        Payload::Centroids => {
+            Some("this task sums class centroids: there is no adapter to measure")
+        }
+        Payload::Language(_) => {
+            Some("this task trains a decoder: it has no accuracy on labelled texts")
+        }
+    };
+    if let Some(complaint) = complaint {
+        return Err(Failure::Data(complaint.to_owned()));
     }
     let folder = scratch(paths, task)?;
     let measured = measure(paths, remote, &status, data, &folder);

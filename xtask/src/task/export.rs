@@ -97,10 +97,16 @@ fn manifest(
 }
 
 fn name(kind: PartKind) -> String {
-    let target = |target| json!(target).as_str().unwrap_or_default().to_owned();
+    let target = |target: Value| target.as_str().unwrap_or_default().to_owned();
     match kind {
-        PartKind::LoraA { layer, target: of } => format!("lora/{layer}/{}/a", target(of)),
-        PartKind::LoraB { layer, target: of } => format!("lora/{layer}/{}/b", target(of)),
+        PartKind::LoraA { layer, target: of } => format!("lora/{layer}/{}/a", target(json!(of))),
+        PartKind::LoraB { layer, target: of } => format!("lora/{layer}/{}/b", target(json!(of))),
+        PartKind::DecoderLoraA { layer, target: of } => {
+            format!("lora/{layer}/{}/a", target(json!(of)))
+        }
+        PartKind::DecoderLoraB { layer, target: of } => {
+            format!("lora/{layer}/{}/b", target(json!(of)))
+        }
         PartKind::SoftPrompt => "soft_prompt".to_owned(),
         PartKind::HeadWeight => "head/weight".to_owned(),
         PartKind::HeadBias => "head/bias".to_owned(),
