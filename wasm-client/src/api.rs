@@ -24,6 +24,8 @@ mod known_answers;
 #[cfg(any(feature = "wgsl", feature = "cpu"))]
 mod language_model;
 #[cfg(any(feature = "wgsl", feature = "cpu"))]
+mod language_task;
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
 mod llama2c_tokenizer;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod measure;
@@ -51,6 +53,8 @@ pub use hash::StreamHash;
 pub use known_answers::{known_answers, round_parameters};
 #[cfg(any(feature = "wgsl", feature = "cpu"))]
 pub use language_model::LanguageModel;
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
+pub use language_task::LanguageTrainer;
 #[cfg(any(feature = "wgsl", feature = "cpu"))]
 pub use llama2c_tokenizer::Llama2cTokenizer;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]

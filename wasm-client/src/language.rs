@@ -14,6 +14,7 @@ pub mod instructions;
 pub mod intervals;
 pub mod llama2c;
 mod message;
+pub mod passages;
 pub mod preferences;
 pub mod rouge;
 pub mod sampling;

@@ -24,6 +24,7 @@ mod parts;
 pub(crate) mod picture;
 mod progress;
 pub(crate) mod run;
+mod writing;
 
 pub use error::NativeError;
 
@@ -52,6 +53,12 @@ pub struct Answer {
     /// SHA-256 of the file written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// Bits of a character of a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_character: Option<f64>,
+    /// Names of speakers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
     /// Token ids of each text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ids: Option<Vec<Vec<u32>>>,
@@ -113,6 +120,25 @@ impl Evaluator {
                 let (task, base) = self.open(start)?;
                 written(start, &version_zero(&task, base, start)?)
             }
+            Job::DealSpeakers {
+                data,
+                speakers,
+                out,
+            } => writing::deal(data, *speakers, out),
+            Job::InitialLanguageAdapter { task, out } => writing::version_zero(task, out),
+            Job::ScoreText {
+                task,
+                weights,
+                tokenizer,
+                adapter,
+                data,
+            } => writing::score(&writing::Files {
+                task,
+                weights,
+                tokenizer,
+                adapter,
+                data,
+            }),
             Job::Tokenize { start, texts } => {
                 let (task, base) = self.open(start)?;
                 let (ids, truncated) = base.tokenize(texts, usize::from(task.max_length))?;

@@ -5,6 +5,7 @@ use choir_shared::task::{AdapterLayout, Payload, TaskConfig, TaskError};
 use crate::adapter::AdapterViews;
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{AdamW, DeviceInfo, Engine, EngineError, StepCounts};
+use crate::model::llama2c::Llama2cError;
 use crate::model::loader::{EncoderLoader, LoadError};
 use crate::model::{Encoder, FrozenHead, Model};
 use batch::{Examples, Shuffle};
@@ -12,6 +13,7 @@ use batch::{Examples, Shuffle};
 pub mod batch;
 pub mod evaluate;
 pub mod language;
+pub mod language_task;
 pub mod preferences;
 pub mod prepare;
 pub mod resume;
@@ -27,6 +29,12 @@ pub enum TrainError {
     /// The model's file.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A checkpoint of llama2.c's.
+    #[error(transparent)]
+    Llama2c(#[from] Llama2cError),
+    /// The model's file is not that of the task.
+    #[error("this is not the task's base model: {0}")]
+    BaseModel(&'static str),
     /// The task.
     #[error("the task cannot be trained: {0}")]
     Task(TaskError),
@@ -263,13 +271,6 @@ impl<E: Engine> Trainer<E> {
     }
 
     fn optimizer(&self) -> AdamW {
-        let optimizer = &self.task.training.optimizer;
-        AdamW {
-            learning_rate: optimizer.learning_rate,
-            beta1: optimizer.beta1,
-            beta2: optimizer.beta2,
-            eps: optimizer.eps,
-            weight_decay: optimizer.weight_decay,
-        }
+        AdamW::from(self.task.training.optimizer)
     }
 }

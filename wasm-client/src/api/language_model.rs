@@ -21,7 +21,7 @@ use views::{
     LoraView, PeftView, SamplingView, ScoreView, ShapeView, no_such_target, rows, too_early,
 };
 
-mod views;
+pub(super) mod views;
 
 type Tensor = <DeviceEngine as Engine>::Tensor;
 

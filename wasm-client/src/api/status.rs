@@ -2,7 +2,7 @@
 
 use choir_shared::control::{RoundSummary, SiteStatus, TaskState, TaskStatus};
 use choir_shared::ids::{Digest, PublicKey, RoundId, TaskId};
-use choir_shared::task::{AdapterLayout, Aggregation, Payload};
+use choir_shared::task::{AdapterLayout, Aggregation, BaseFiles, Payload};
 use choir_shared::wire::{self, WireError, limits};
 use serde::Serialize;
 use wasm_bindgen::JsValue;
@@ -16,6 +16,8 @@ use super::error::{ApiError, to_js};
 struct TaskStatusView<'a> {
     name: &'a str,
     payload: &'static str,
+    files: Option<BaseFiles>,
+    vocabulary: u32,
     labels: &'a [String],
     max_length: u16,
     batch_size: u16,
@@ -77,6 +79,11 @@ pub fn decode_task_status(bytes: &[u8]) -> Result<JsValue, ApiError> {
             Payload::Centroids => "centroids",
             Payload::Language(_) => "language",
         },
+        files: match &config.payload {
+            Payload::Language(language) => Some(language.files),
+            Payload::Adapter(_) | Payload::Centroids => None,
+        },
+        vocabulary: config.base.shape.vocabulary,
         labels: &config.labels,
         max_length: config.max_length,
         batch_size: config.training.batch_size,

@@ -42,9 +42,9 @@ struct StepView {
 }
 
 #[derive(Serialize)]
-struct StepsView {
-    losses: Vec<f32>,
-    milliseconds: f64,
+pub(super) struct StepsView {
+    pub(super) losses: Vec<f32>,
+    pub(super) milliseconds: f64,
 }
 
 #[derive(Serialize)]
@@ -87,6 +87,25 @@ pub struct PreparationView {
     kernels: usize,
     ready: Rc<Cell<usize>>,
     done: Promise,
+}
+
+impl From<Preparation> for PreparationView {
+    fn from(preparation: Preparation) -> Self {
+        let Preparation {
+            kernels,
+            ready,
+            done,
+        } = preparation;
+        let done = async move {
+            done.await.map_err(ApiError::from)?;
+            Ok(JsValue::UNDEFINED)
+        };
+        Self {
+            kernels,
+            ready,
+            done: future_to_promise(done),
+        }
+    }
 }
 
 #[wasm_bindgen(js_class = Preparation)]
@@ -145,20 +164,7 @@ impl Trainer {
 
     /// Makes the task's kernels ready beside everything else: call it before the weights come.
     pub fn prepare(&mut self) -> Result<PreparationView, ApiError> {
-        let Preparation {
-            kernels,
-            ready,
-            done,
-        } = self.inner.prepare()?;
-        let done = async move {
-            done.await.map_err(ApiError::from)?;
-            Ok(JsValue::UNDEFINED)
-        };
-        Ok(PreparationView {
-            kernels,
-            ready,
-            done: future_to_promise(done),
-        })
+        Ok(self.inner.prepare()?.into())
     }
 
     /// The device and its adapter's name.
@@ -336,6 +342,8 @@ impl From<TrainError> for ApiError {
         match error {
             TrainError::Engine(error) => error.into(),
             TrainError::Load(error) => Self::new("bad-model", &error),
+            TrainError::Llama2c(error) => Self::new("bad-model", &error),
+            error @ TrainError::BaseModel(_) => Self::new("bad-model", &error),
             TrainError::Task(error) => Self::new("bad-task", &error),
             error @ TrainError::Kind { .. } => Self::new("bad-task", &error),
             error @ TrainError::TooEarly(_) => Self::new("internal", &error),

@@ -1,5 +1,7 @@
 //! The optimizer's settings and state.
 
+use choir_shared::task::Optimizer;
+
 /// AdamW as in Loshchilov and Hutter 2019, algorithm 2 (decoupled decay, bias-corrected).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
@@ -13,6 +15,18 @@ pub struct AdamW {
     pub eps: f32,
     /// Decoupled weight decay.
     pub weight_decay: f32,
+}
+
+impl From<Optimizer> for AdamW {
+    fn from(optimizer: Optimizer) -> Self {
+        Self {
+            learning_rate: optimizer.learning_rate,
+            beta1: optimizer.beta1,
+            beta2: optimizer.beta2,
+            eps: optimizer.eps,
+            weight_decay: optimizer.weight_decay,
+        }
+    }
 }
 
 /// What AdamW remembers from step to step, beside the adapter itself.

@@ -29,6 +29,7 @@ use block::{Block, norm_layer};
 
 pub mod adapter;
 mod block;
+mod of_task;
 pub mod tensors;
 
 pub use adapter::{DecoderAdapter, DecoderLora};

@@ -44,6 +44,14 @@ pub enum NativeError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A text that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The job names no file to write to.
     #[error("the job needs `out`")]
     NoOutput,

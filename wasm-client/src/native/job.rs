@@ -53,6 +53,36 @@ pub enum Job {
         #[serde(flatten)]
         start: Start,
     },
+    /// Writes a file of plain text for each of the speakers with most to say, `speaker-0.txt` and so
+    /// on, and `held-out.txt` of what all of them have to say in the end.
+    DealSpeakers {
+        /// Plays, as `language::speakers` reads them.
+        data: PathBuf,
+        /// How many speakers.
+        speakers: usize,
+        /// The folder of the files.
+        out: PathBuf,
+    },
+    /// Writes version 0 of a language task's adapter to `out`.
+    InitialLanguageAdapter {
+        /// The task: JSON if the name ends so, else wire bytes.
+        task: PathBuf,
+        /// Where to write.
+        out: PathBuf,
+    },
+    /// Loss of a language task's adapter on a plain text.
+    ScoreText {
+        /// The task.
+        task: PathBuf,
+        /// The weights, as the task names them.
+        weights: PathBuf,
+        /// The tokenizer.
+        tokenizer: PathBuf,
+        /// Values of the adapter, f32 little-endian.
+        adapter: PathBuf,
+        /// The text, passages between blank lines.
+        data: PathBuf,
+    },
     /// Token ids of texts, cut to the task's length.
     Tokenize {
         /// Where to start.

@@ -71,7 +71,11 @@ impl SamplingView {
     }
 }
 
-pub(super) fn rows(tokens: &[u32], starts: &[u32], labels: &[u32]) -> Result<Vec<Row>, ApiError> {
+pub(in crate::api) fn rows(
+    tokens: &[u32],
+    starts: &[u32],
+    labels: &[u32],
+) -> Result<Vec<Row>, ApiError> {
     let fits = starts.first() == Some(&0)
         && starts.windows(2).all(|ends| ends[0] < ends[1])
         && starts

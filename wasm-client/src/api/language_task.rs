@@ -1,0 +1,177 @@
+//! The trainer of a language task, for JavaScript: the same calls as [`super::Trainer`], with rows of
+//! tokens as examples. A row has a label for each of its tokens: the one that follows, or 2^32 - 1.
+
+use choir_shared::task::TaskConfig;
+use choir_shared::wire::{self, limits};
+use serde::Serialize;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+use super::clock::milliseconds;
+use super::device::{DeviceEngine, open_engine};
+use super::error::{ApiError, to_js};
+use super::language_model::views::rows;
+use super::trainer::{CountsView, InfoView, PreparationView, StepsView};
+use crate::engine::{OptimizerState, Preparation};
+use crate::train::language_task::LanguageTaskTrainer;
+
+#[derive(Serialize)]
+struct EvaluationView {
+    loss: f64,
+    /// A text has none.
+    accuracy: Option<f32>,
+    tokens: usize,
+}
+
+/// Trains one language task on this module's engine.
+#[wasm_bindgen]
+pub struct LanguageTrainer {
+    inner: LanguageTaskTrainer<DeviceEngine>,
+}
+
+#[wasm_bindgen]
+impl LanguageTrainer {
+    /// A trainer for the language task with this configuration (wire bytes).
+    pub async fn open(config: Vec<u8>) -> Result<Self, ApiError> {
+        let config: TaskConfig = wire::decode(&config, limits::TASK_CONFIG)
+            .map_err(|error| ApiError::new("bad-input", &error))?;
+        config
+            .check()
+            .map_err(|error| ApiError::new("bad-task", &error))?;
+        let inner = LanguageTaskTrainer::new(open_engine().await?, config)?;
+        Ok(Self { inner })
+    }
+
+    /// `null`: the memory of a decoder's step is not counted beforehand.
+    pub fn plan(&mut self, _max_gpu_bytes: Option<f64>) -> JsValue {
+        JsValue::NULL
+    }
+
+    /// A decoder's kernels are made when they are first needed.
+    pub fn prepare(&mut self) -> PreparationView {
+        Preparation::default().into()
+    }
+
+    /// The device and its adapter's name.
+    pub fn info(&self) -> Result<JsValue, ApiError> {
+        to_js(&InfoView::from(self.inner.device()?))
+    }
+
+    /// The next bytes of the weights' file, in any chunking.
+    #[wasm_bindgen(js_name = addWeights)]
+    pub fn add_weights(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        Ok(self.inner.add_weights(chunk)?)
+    }
+
+    /// Ends the weights; fails if they are not the task's decoder.
+    #[wasm_bindgen(js_name = finishWeights)]
+    pub fn finish_weights(&mut self) -> Result<(), ApiError> {
+        Ok(self.inner.finish_weights()?)
+    }
+
+    /// Loads an adapter; the optimizer starts anew.
+    #[wasm_bindgen(js_name = setAdapter)]
+    pub fn set_adapter(&mut self, flat: &[f32]) -> Result<(), ApiError> {
+        Ok(self.inner.set_adapter(flat)?)
+    }
+
+    /// The adapter as it is now.
+    pub async fn adapter(&mut self) -> Result<Vec<f32>, ApiError> {
+        Ok(self.inner.adapter().await?)
+    }
+
+    /// The rows to train on, packed, and the seed of their order.
+    #[wasm_bindgen(js_name = setExamples)]
+    pub fn set_examples(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
+        seed: u64,
+    ) -> Result<(), ApiError> {
+        Ok(self
+            .inner
+            .set_rows(rows(&tokens, &starts, &labels)?, seed)?)
+    }
+
+    /// The optimizer's first moments, then its second moments.
+    pub async fn optimizer(&mut self) -> Result<Vec<f32>, ApiError> {
+        let OptimizerState { first, second, .. } = self.inner.optimizer_state().await?;
+        Ok([first, second].concat())
+    }
+
+    /// Goes on behind `steps` steps on the rows set just before.
+    pub fn resume(&mut self, adapter: &[f32], moments: &[f32], steps: u32) -> Result<(), ApiError> {
+        let (first, second) = moments.split_at(moments.len() / 2);
+        let state = OptimizerState {
+            first: first.to_vec(),
+            second: second.to_vec(),
+            steps,
+        };
+        Ok(self.inner.resume(adapter, &state)?)
+    }
+
+    /// Trains on so many batches.
+    pub async fn steps(&mut self, count: u32) -> Result<JsValue, ApiError> {
+        let start = milliseconds();
+        let losses = self.inner.steps(count).await?;
+        let milliseconds = milliseconds() - start;
+        to_js(&StepsView {
+            losses,
+            milliseconds,
+        })
+    }
+
+    /// The mean loss of a scored token of these rows.
+    pub async fn evaluate(
+        &mut self,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
+    ) -> Result<JsValue, ApiError> {
+        let score = self.inner.score(&rows(&tokens, &starts, &labels)?).await?;
+        to_js(&EvaluationView {
+            loss: score.mean(),
+            accuracy: None,
+            tokens: score.tokens,
+        })
+    }
+
+    /// Counts of the last step.
+    pub fn counts(&self) -> Result<JsValue, ApiError> {
+        to_js(&CountsView::from(self.inner.counts()?))
+    }
+
+    /// Refused: a language task has no classifier.
+    #[wasm_bindgen(js_name = setFrozenHead)]
+    pub fn set_frozen_head(&mut self, _flat: &[f32]) -> Result<(), ApiError> {
+        Err(no_classifier())
+    }
+
+    /// Refused: a language task has no classifier.
+    pub async fn gradient(
+        &mut self,
+        _tokens: Vec<u32>,
+        _starts: Vec<u32>,
+        _labels: Vec<u32>,
+    ) -> Result<JsValue, ApiError> {
+        Err(no_classifier())
+    }
+
+    /// Refused: a language task has no classifier.
+    pub async fn classify(
+        &mut self,
+        _tokens: Vec<u32>,
+        _starts: Vec<u32>,
+    ) -> Result<Vec<f32>, ApiError> {
+        Err(no_classifier())
+    }
+
+    /// Refused: a language task has no classifier.
+    pub async fn centroids(&mut self) -> Result<Vec<f32>, ApiError> {
+        Err(no_classifier())
+    }
+}
+
+fn no_classifier() -> ApiError {
+    ApiError::new("bad-task", &"a language task has no classifier")
+}

@@ -1,0 +1,194 @@
+//! A language task is trained as its config says: views in the layout's order, losses that fall,
+//! steps that can be resumed, and everything that is not its own refused.
+#![cfg(feature = "cpu")]
+
+use choir_shared::task::{
+    AdapterLayout, BaseFiles, DecoderBiases, DecoderConfig, DecoderLoraConfig, DecoderStyle,
+    DecoderTarget as TaskTarget, EncoderShape, LanguageConfig, PartKind, Payload, RopeScaling,
+    SoftPromptConfig, TaskConfig, workload,
+};
+use choir_wasm_client::adapter::initial::{Sources, initial_adapter};
+use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::record::Recorded;
+use choir_wasm_client::language::dataset::{Row, sliding};
+use choir_wasm_client::model::decoder::{DecoderAdapter, DecoderShape};
+use choir_wasm_client::train::language_task::LanguageTaskTrainer;
+use choir_wasm_client::train::{TrainError, Trainer};
+
+type Engine = Recorded<CpuKernels>;
+
+/// The sizes of a llama2.c checkpoint, in its order: tied, context 32.
+const SIZES: [i32; 7] = [8, 12, 2, 2, 1, 16, 32];
+
+fn task() -> TaskConfig {
+    let mut task = workload::encoder();
+    task.base.shape = EncoderShape {
+        dim: 8,
+        layers: 2,
+        heads: 2,
+        intermediate: 12,
+        vocabulary: 16,
+        positions: 32,
+        norm_eps: 1e-5,
+    };
+    task.base.weights_bytes = checkpoint().len() as u64;
+    task.labels.clear();
+    task.max_length = 16;
+    task.training.optimizer.learning_rate = 0.02;
+    task.training.local_steps = 24;
+    task.training.batch_size = 2;
+    task.payload = Payload::Language(language());
+    task
+}
+
+fn language() -> LanguageConfig {
+    LanguageConfig {
+        files: BaseFiles::Llama2c,
+        decoder: DecoderConfig {
+            style: DecoderStyle::Llama,
+            kv_heads: 1,
+            head_dim: 4,
+            rope_base: 10_000.0,
+            rope_scaling: RopeScaling::None,
+            tied: true,
+            biases: DecoderBiases::default(),
+            head_norms: false,
+        },
+        lora: DecoderLoraConfig {
+            rank: 2,
+            alpha: 4.0,
+            targets: TaskTarget::ALL.to_vec(),
+        },
+        soft_prompt: Some(SoftPromptConfig {
+            num_virtual_tokens: 2,
+        }),
+    }
+}
+
+/// Sizes, then values that are small and of both signs.
+fn checkpoint() -> Vec<u8> {
+    let of_block = 8 + 8 * 8 + 2 * 8 * 4 + 8 * 8 + 8 + 3 * 8 * 12;
+    let count = 16 * 8 + 2 * of_block + 8 + 32 * 4;
+    let value = |at: u32| (at.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
+    let values = (1..=count).map(value).flat_map(f32::to_le_bytes);
+    let sizes = SIZES.into_iter().flat_map(i32::to_le_bytes);
+    sizes.chain(values).collect()
+}
+
+fn trainer(task: TaskConfig) -> LanguageTaskTrainer<Engine> {
+    let engine = Engine::new(CpuKernels::new());
+    let mut trainer = LanguageTaskTrainer::new(engine, task).expect("a trainer");
+    for chunk in checkpoint().chunks(1000) {
+        trainer.add_weights(chunk).expect("weights");
+    }
+    trainer.finish_weights().expect("a decoder");
+    trainer
+}
+
+fn version_zero(task: &TaskConfig) -> Vec<f32> {
+    let layout = AdapterLayout::new(task).expect("a layout");
+    let sources = Sources {
+        prompt: &[0.0; 16],
+        head: None,
+    };
+    initial_adapter(task, &layout, sources).expect("version 0")
+}
+
+fn rows() -> Vec<Row> {
+    let tokens: Vec<u32> = (0..80).map(|at| at * at % 7 + 3).collect();
+    sliding(&tokens, 10, 10).expect("rows")
+}
+
+#[test]
+fn the_adapter_lies_as_the_layout_says() {
+    let (task, language) = (task(), language());
+    assert_eq!(task.check(), Ok(()));
+    let layout = AdapterLayout::new(&task).expect("a layout");
+    let shape = DecoderShape::of_task(&task.base.shape, &language);
+    let adapter = DecoderAdapter::of_task(&shape, &language);
+    assert_eq!(adapter.len, layout.len());
+    for part in layout.parts() {
+        let views = match part.kind {
+            PartKind::DecoderLoraA { layer, target } => &adapter.lora[&(layer, target.into())].a,
+            PartKind::DecoderLoraB { layer, target } => &adapter.lora[&(layer, target.into())].b,
+            PartKind::SoftPrompt => adapter.prompt.as_ref().expect("a prompt"),
+            other => panic!("{other:?} in a decoder"),
+        };
+        assert_eq!((&views.range, views.shape), (&part.range, part.shape));
+    }
+    assert!(adapter.lora.values().all(|factors| factors.scale == 2.0));
+}
+
+#[test]
+fn version_zero_changes_nothing_and_training_lowers_the_loss() {
+    let task = task();
+    let mut trainer = trainer(task.clone());
+    let zero = version_zero(&task);
+    trainer.set_adapter(&zero).expect("an adapter");
+    trainer.set_rows(rows(), 7).expect("rows");
+    let before = pollster::block_on(trainer.score(&rows())).expect("a score");
+    assert_eq!(before.tokens, 79);
+    let losses = pollster::block_on(trainer.steps(24)).expect("steps");
+    assert_eq!(losses.len(), 24);
+    let after = pollster::block_on(trainer.score(&rows())).expect("a score");
+    assert!(after.mean() < 0.95 * before.mean(), "{before:?}, {after:?}");
+    let adapter = pollster::block_on(trainer.adapter()).expect("the adapter");
+    assert_ne!(adapter, zero);
+}
+
+#[test]
+fn a_training_that_is_resumed_ends_as_one_that_was_not() {
+    let task = task();
+    let mut whole = trainer(task.clone());
+    whole.set_adapter(&version_zero(&task)).expect("an adapter");
+    whole.set_rows(rows(), 3).expect("rows");
+    pollster::block_on(whole.steps(5)).expect("steps");
+    let adapter = pollster::block_on(whole.adapter()).expect("the adapter");
+    let state = pollster::block_on(whole.optimizer_state()).expect("the state");
+    pollster::block_on(whole.steps(4)).expect("steps");
+    let mut resumed = trainer(task);
+    resumed.set_rows(rows(), 3).expect("rows");
+    resumed.resume(&adapter, &state).expect("resumed");
+    pollster::block_on(resumed.steps(4)).expect("steps");
+    assert_eq!(
+        pollster::block_on(resumed.adapter()).expect("the adapter"),
+        pollster::block_on(whole.adapter()).expect("the adapter")
+    );
+}
+
+#[test]
+fn what_is_not_the_tasks_is_refused() {
+    let engine = || Engine::new(CpuKernels::new());
+    assert!(matches!(
+        LanguageTaskTrainer::new(engine(), workload::encoder()),
+        Err(TrainError::Kind { .. })
+    ));
+    assert!(matches!(
+        Trainer::new(engine(), task()),
+        Err(TrainError::Kind { .. })
+    ));
+    let mut other = task();
+    other.base.shape.intermediate = 16;
+    let mut trainer = LanguageTaskTrainer::new(engine(), other).expect("a trainer");
+    assert!(matches!(
+        pollster::block_on(trainer.steps(1)),
+        Err(TrainError::TooEarly(_))
+    ));
+    trainer.add_weights(&checkpoint()).expect("weights");
+    assert!(matches!(
+        trainer.finish_weights(),
+        Err(TrainError::BaseModel(_))
+    ));
+    let mut trainer = LanguageTaskTrainer::new(engine(), task()).expect("a trainer");
+    assert!(matches!(
+        trainer.add_weights(&[checkpoint(), vec![0]].concat()),
+        Err(TrainError::BaseModel(_))
+    ));
+    let mut trainer = self::trainer(task());
+    let long = sliding(&[3; 40], 20, 20).expect("rows");
+    assert!(matches!(
+        trainer.set_rows(long, 1),
+        Err(TrainError::Engine(_))
+    ));
+    assert!(trainer.set_adapter(&[0.0; 3]).is_err());
+}
