@@ -1,7 +1,7 @@
 /** The visitor's examples: typed, pasted, dropped or chosen; read in the tab, nowhere else. */
 
 import type { Example, ParsedExamples, RefusedLine } from "@choir/sdk";
-import { parseExamples } from "@choir/sdk";
+import { parseExamples, parsePassages } from "@choir/sdk";
 import { byId, make } from "./dom.ts";
 
 /** Larger files are not labelled messages. */
@@ -78,7 +78,8 @@ export class DataInput {
       this.#parsed = { examples: [], refused: [], notices: [] };
       this.#show(source.trim() === "" ? [] : [make("p", "Read once you take part, as the labels are known then.", "quiet")]);
     } else {
-      this.#parsed = parseExamples(source, this.#labels);
+      // A task without labels learns from plain text.
+      this.#parsed = this.#labels.length === 0 ? parsePassages(source) : parseExamples(source, this.#labels);
       this.#show(this.#summary());
     }
     this.#changed();
@@ -88,7 +89,8 @@ export class DataInput {
     const { examples, refused, notices } = this.#parsed;
     const kinds = new Set(examples.map((example) => example.label)).size;
     const labels = kinds === 1 ? "1 label" : `${kinds} labels`;
-    const lines = [make("p", `${examples.length} examples with ${labels} are ready.`)];
+    const ready = this.#labels?.length === 0 ? `${examples.length} passages` : `${examples.length} examples with ${labels}`;
+    const lines = [make("p", `${ready} are ready.`)];
     for (const notice of notices) lines.push(make("p", notice, "quiet"));
     if (refused.length === 0) return lines;
     const count = refused.length === 1 ? "1 line was" : `${refused.length} lines were`;

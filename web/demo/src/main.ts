@@ -278,7 +278,7 @@ function showTask(line: HTMLElement): void {
   const list = byId("labels", HTMLElement);
   if (task === null || !list.hidden) return;
   const { name, labels, version, cohortSize } = task;
-  setText(line, `Task "${name}": ${labels.length} labels, version ${version} of the model, ${cohortSize} tabs in a cohort.`);
+  setText(line, `Task "${name}": ${labels.length === 0 ? "plain text" : `${labels.length} labels`}, version ${version} of the model, ${cohortSize} tabs in a cohort.`);
   list.replaceChildren(...labels.map((label) => make("li", label)));
   list.hidden = false;
   const trust = trustInWords(task.helper);

@@ -113,11 +113,16 @@ function showEngine(state: DemoState): void {
   setText(button, state.engine === "cpu" ? "Use WebGPU instead" : "Use the CPU instead");
 }
 
+function accuracyOf(evaluation: DemoState["evaluations"][number] | undefined): string {
+  const accuracy = evaluation?.accuracy ?? null;
+  return accuracy === null ? "–" : percent(accuracy);
+}
+
 function showAccuracy({ evaluations, examples }: DemoState): void {
   const first = evaluations[0];
   const last = evaluations[evaluations.length - 1];
-  setText(byId("accuracy-before", HTMLElement), first === undefined ? "–" : percent(first.accuracy));
-  setText(byId("accuracy-now", HTMLElement), last === undefined ? "–" : percent(last.accuracy));
+  setText(byId("accuracy-before", HTMLElement), accuracyOf(first));
+  setText(byId("accuracy-now", HTMLElement), accuracyOf(last));
   if (examples === null) return;
   const cut =
     examples.truncated === 0

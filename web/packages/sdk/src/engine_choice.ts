@@ -4,15 +4,20 @@
  */
 
 import type { ChoirErrorCode } from "./errors.ts";
-import { asChoirError } from "./errors.ts";
+import { asChoirError, ChoirError } from "./errors.ts";
 import type { EngineKind, EngineReport, EngineWish } from "./events.ts";
-import type { EngineModule, EngineTrainer, MemoryPlan, ModuleName, Modules } from "./modules.ts";
+import type { EngineModule, EngineTrainer, MemoryPlan, ModuleName, Modules, TaskStatus } from "./modules.ts";
 
 /** A model's shell on a device, still without weights. */
 export interface OpenedEngine {
   readonly trainer: EngineTrainer;
   readonly report: EngineReport;
+  /** Where the trainer is from. */
+  readonly module: EngineModule;
 }
+
+/** What an engine needs to know of a task. */
+export type EngineTask = Pick<TaskStatus, "config" | "payload">;
 
 type Usable = { readonly module: EngineModule; readonly adapter: string | null } | { readonly absent: string };
 type Opening = { readonly opened: OpenedEngine } | { readonly absent: string };
@@ -33,41 +38,48 @@ const OF_NO_USE: readonly ChoirErrorCode[] = ["no-device", "device-lost", "too-l
 export async function openEngine(
   modules: Modules,
   wish: EngineWish,
-  config: Uint8Array,
+  task: EngineTask,
   because: string | null,
   maxGpuBytes: number | null,
 ): Promise<OpenedEngine> {
   const { engine, reason } = wish === "auto" ? await fasterEngine(modules) : { engine: wish, reason: because };
   if (engine !== "cpu") {
-    const opening = await tryOpen(modules, engine, config, reason, maxGpuBytes);
+    const opening = await tryOpen(modules, engine, task, reason, maxGpuBytes);
     if ("opened" in opening) return opening.opened;
-    return openCpu(modules, config, opening.absent);
+    return openCpu(modules, task, opening.absent);
   }
-  return openCpu(modules, config, reason);
+  return openCpu(modules, task, reason);
 }
 
-async function openCpu(modules: Modules, config: Uint8Array, reason: string | null): Promise<OpenedEngine> {
+async function openCpu(modules: Modules, task: EngineTask, reason: string | null): Promise<OpenedEngine> {
   const module = await modules.engine(MODULE_OF.cpu);
-  return opened("cpu", await module.Trainer.open(config), null, reason, null);
+  return opened("cpu", module, await openTrainer(module, task), null, reason, null);
 }
 
 async function tryOpen(
   modules: Modules,
   engine: EngineKind,
-  config: Uint8Array,
+  task: EngineTask,
   reason: string | null,
   maxGpuBytes: number | null,
 ): Promise<Opening> {
   const usable = await usableModule(modules, engine);
   if ("absent" in usable) return usable;
   try {
-    const trainer = await usable.module.Trainer.open(config);
-    return { opened: opened(engine, trainer, usable.adapter, reason, planned(trainer, maxGpuBytes)) };
+    const trainer = await openTrainer(usable.module, task);
+    return { opened: opened(engine, usable.module, trainer, usable.adapter, reason, planned(trainer, maxGpuBytes)) };
   } catch (thrown) {
     const error = asChoirError(thrown);
     if (OF_NO_USE.includes(error.code)) return { absent: error.message };
     throw error;
   }
+}
+
+/** A trainer of the task's kind. */
+function openTrainer(module: EngineModule, { config, payload }: EngineTask): Promise<EngineTrainer> {
+  const trainer = payload === "language" ? module.LanguageTrainer : module.Trainer;
+  if (trainer === undefined) throw new ChoirError("bad-task", "this engine trains no decoder");
+  return trainer.open(config);
 }
 
 /** The plan of a training; where there is none, nobody needs the trainer any more. */
@@ -82,13 +94,14 @@ function planned(trainer: EngineTrainer, maxGpuBytes: number | null): MemoryPlan
 
 function opened(
   engine: EngineKind,
+  module: EngineModule,
   trainer: EngineTrainer,
   adapter: string | null,
   reason: string | null,
   memory: MemoryPlan | null,
 ): OpenedEngine {
   const info = trainer.info();
-  return { trainer, report: { engine, device: info.device, adapter: adapter ?? info.adapter, reason, memory } };
+  return { trainer, module, report: { engine, device: info.device, adapter: adapter ?? info.adapter, reason, memory } };
 }
 
 /** The module of an engine; WebGPU is asked for an adapter before anything is fetched. */

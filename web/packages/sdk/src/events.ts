@@ -43,7 +43,8 @@ export interface RoundReport {
 /** How the current model does on the tenth of the visitor's examples that is never trained on. */
 export interface Evaluation {
   readonly version: number;
-  readonly accuracy: number;
+  /** `null` where nothing is classified. */
+  readonly accuracy: number | null;
   readonly loss: number;
   readonly examples: number;
 }
@@ -62,7 +63,7 @@ export type StopReason =
 export interface TaskSummary {
   readonly task: string;
   readonly name: string;
-  readonly payload: "adapter" | "centroids";
+  readonly payload: "adapter" | "centroids" | "language";
   readonly labels: readonly string[];
   readonly maxLength: number;
   readonly version: number;

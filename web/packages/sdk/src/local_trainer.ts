@@ -188,14 +188,14 @@ export class LocalTrainer implements Trainer {
       if (status.payload === "centroids") return;
       work.model.trainer.setAdapter(before);
       work.version = status.version;
-      if (isNew && work.heldOut.labels.length > 0) work.evaluation = await this.#evaluate(work);
+      if (isNew && countOf(work.heldOut) > 0) work.evaluation = await this.#evaluate(work);
     });
     if (isNew && work.evaluation !== null) this.#emit({ kind: "evaluated", ...work.evaluation });
     return before;
   }
 
   async #trainFrom(work: Work, status: TaskStatus, before: Float32Array): Promise<TrainReport> {
-    const exampleCount = work.training.labels.length;
+    const exampleCount = countOf(work.training);
     const { version } = status;
     if (status.payload === "centroids") {
       this.#emit({ kind: "training", version, steps: 0, from: 0 });
@@ -299,7 +299,7 @@ export class LocalTrainer implements Trainer {
   async #evaluate(work: Work): Promise<Evaluation> {
     const { tokens, starts, labels } = work.heldOut;
     const { accuracy, loss } = await work.model.trainer.evaluate(tokens, starts, labels);
-    return { version: work.version, accuracy, loss, examples: labels.length };
+    return { version: work.version, accuracy, loss, examples: countOf(work.heldOut) };
   }
 
   async #classify(work: Work, texts: readonly string[]): Promise<Classification[]> {
@@ -369,6 +369,11 @@ export class LocalTrainer implements Trainer {
     if (this.#work === null) throw new ChoirError("internal", "open comes first");
     return this.#work;
   }
+}
+
+/** Texts, or rows of tokens. */
+function countOf({ starts }: Labelled): number {
+  return starts.length - 1;
 }
 
 function randomSeed(): number {

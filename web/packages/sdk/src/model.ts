@@ -6,7 +6,8 @@ import { asChoirError, ChoirError } from "./errors.ts";
 import type { ChoirEvent, EngineReport, EngineWish } from "./events.ts";
 import type { EngineTrainer, Modules, Preparation, TaskStatus } from "./modules.ts";
 import type { ObjectStore, Progress } from "./objects.ts";
-import { TextTokenizer } from "./tokens.ts";
+import { openTokenizer } from "./passages.ts";
+import type { TaskTokenizer } from "./tokens.ts";
 
 type Emit = (event: ChoirEvent) => void;
 
@@ -19,7 +20,7 @@ export class Model {
   private constructor(
     readonly trainer: EngineTrainer,
     readonly report: EngineReport,
-    readonly tokenizer: TextTokenizer,
+    readonly tokenizer: TaskTokenizer,
   ) {}
 
   /** Opens an engine and gives it the task's weights, from the cache where they are. */
@@ -32,9 +33,8 @@ export class Model {
     maxGpuBytes: number | null,
     emit: Emit,
   ): Promise<Model> {
-    const tokenizerJson = await objects.read(status.tokenizer, progressOf("tokenizer", emit));
-    const tokenizer = new TextTokenizer(tokenizerJson, status.maxLength);
-    let engine = await openEngine(modules, wish, status.config, because, maxGpuBytes);
+    const tokenizerFile = await objects.read(status.tokenizer, progressOf("tokenizer", emit));
+    let engine = await openEngine(modules, wish, status, because, maxGpuBytes);
     emit({ kind: "engine", ...engine.report });
     try {
       await loadWeights(engine, objects, status, emit);
@@ -43,13 +43,20 @@ export class Model {
       const error = asChoirError(thrown);
       if (error.code !== "digest-mismatch") throw error;
       // The damaged copy is gone from the cache; once more, from the aggregator.
-      engine = await openEngine(modules, engine.report.engine, status.config, engine.report.reason, maxGpuBytes);
+      engine = await openEngine(modules, engine.report.engine, status, engine.report.reason, maxGpuBytes);
       await loadWeights(engine, objects, status, emit);
     }
-    return new Model(engine.trainer, engine.report, tokenizer);
+    try {
+      const tokenizer = openTokenizer(engine.module, tokenizerFile, status);
+      return new Model(engine.trainer, engine.report, tokenizer);
+    } catch (thrown) {
+      engine.trainer.free();
+      throw thrown;
+    }
   }
 
   close(): void {
+    this.tokenizer.free();
     this.trainer.free();
   }
 }

@@ -11,7 +11,11 @@ import type { Policy } from "./policy.ts";
 /** A task and where it stands, decoded by the protocol module. Digests and ids are hex. */
 export interface TaskStatus {
   readonly name: string;
-  readonly payload: "adapter" | "centroids";
+  readonly payload: "adapter" | "centroids" | "language";
+  /** What the files of a language task's base model are; `null` of every other task. */
+  readonly files: "hugging_face" | "llama2c" | null;
+  /** Tokens that the base model knows. */
+  readonly vocabulary: number;
   readonly labels: readonly string[];
   readonly maxLength: number;
   readonly batchSize: number;
@@ -183,15 +187,29 @@ export interface EngineTrainer {
     tokens: Uint32Array,
     starts: Uint32Array,
     labels: Uint32Array,
-  ): Promise<{ readonly loss: number; readonly accuracy: number; readonly predictions: readonly number[] }>;
+  ): Promise<{ readonly loss: number; /** Of a classifier. */ readonly accuracy: number | null }>;
   classify(tokens: Uint32Array, starts: Uint32Array): Promise<Float32Array>;
   centroids(): Promise<Float32Array>;
   counts(): { readonly dispatches: number; readonly submits: number; readonly peakBytes: number };
   free(): void;
 }
 
+/** The tokenizer of llama2.c's checkpoints. */
+export interface Llama2cTokenizer {
+  /** Texts one after the other, in rows of at most so many tokens; each token has the next as its label. */
+  rows(texts: readonly string[], context: number): {
+    readonly tokens: readonly number[];
+    readonly starts: readonly number[];
+    readonly labels: readonly number[];
+  };
+  free(): void;
+}
+
 export interface EngineModule {
   readonly Trainer: { open(config: Uint8Array): Promise<EngineTrainer> };
+  /** Of language tasks; its examples are rows with a label for each token. Absent from engine burn. */
+  readonly LanguageTrainer?: { open(config: Uint8Array): Promise<EngineTrainer> };
+  readonly Llama2cTokenizer?: new (bytes: Uint8Array, vocabulary: number) => Llama2cTokenizer;
   /** GFLOP/s of a short product on this engine's device. */
   measureProduct(): Promise<number>;
 }

@@ -30,6 +30,9 @@ export interface Policy {
 /** all-MiniLM-L6-v2, `model.safetensors` as its authors published it. */
 export const ALL_MINI_LM_L6_V2 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 
+/** stories260K by Andrej Karpathy, `stories260K.bin` as he published it: a decoder for demonstrations. */
+export const STORIES_260K = "b0a507e7ad0f626624f17112325e66691f9076d622e1d3274d103d00299f2696";
+
 /** The production default: the privacy floor of the protocol, one upload per visitor. */
 export const DEFAULT_POLICY: Policy = Object.freeze({
   minCohort: 50,
@@ -46,7 +49,7 @@ export const DEMO_POLICY: Policy = Object.freeze({
   corruptPermille: 100,
   noiseMultiplier: 0,
   clip: 0,
-  baseModels: [ALL_MINI_LM_L6_V2],
+  baseModels: [ALL_MINI_LM_L6_V2, STORIES_260K],
   uploads: 65_535,
 });
 

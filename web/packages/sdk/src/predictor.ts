@@ -54,6 +54,7 @@ export class Predictor {
   async #classifying(task: string): Promise<{ task: string; status: TaskStatus }> {
     const status = await this.#context.status(task);
     if (status.payload === "adapter") return { task, status };
+    if (status.payload === "language") throw new ChoirError("bad-task", "a language task has no classifier");
     if (status.successor === null) {
       throw new ChoirError("bad-task", "the task has no classifier yet: the task that follows it has not been created");
     }

@@ -17,12 +17,21 @@ export interface PackedTokens {
   readonly truncated: number;
 }
 
-/** Packed texts with the index of each one's label. */
+/** Packed texts with the index of each one's label; rows of a language task with that of each token. */
 export interface Labelled extends PackedTokens {
   readonly labels: Uint32Array;
 }
 
-export class TextTokenizer {
+/** What a task's texts become tokens by. */
+export interface TaskTokenizer {
+  /** Packs texts to be classified. */
+  pack(texts: readonly string[]): PackedTokens;
+  /** Packs examples to be trained or measured on. */
+  label(examples: readonly Example[], labels: readonly string[]): Labelled;
+  free(): void;
+}
+
+export class TextTokenizer implements TaskTokenizer {
   readonly #tokenizer: Tokenizer;
 
   /** From the bytes of the model's `tokenizer.json`. */
@@ -62,6 +71,9 @@ export class TextTokenizer {
     });
     return { ...packed, labels: Uint32Array.from(indices) };
   }
+
+  /** Nothing of it is outside of JavaScript. */
+  free(): void {}
 }
 
 /** Chinese characters beyond the first plane, as the crate `tokenizers` knows them. */
