@@ -16,11 +16,12 @@ mod stage;
 mod svg;
 mod task;
 mod witnessed;
+mod writing;
 
 use crate::failure::Outcome;
 use crate::paths::Paths;
 use crate::{build, setup};
-use options::Options;
+use options::{Kind, Options};
 
 pub(crate) use doors::DoorStage;
 pub(crate) use report::Report;
@@ -35,6 +36,11 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     if !options.as_built {
         setup::run(paths)?;
     }
+    let writing = match options.task {
+        Kind::Intents => None,
+        // What is missing is said before anything is built.
+        Kind::Writing => Some(writing::Files::find(options)?),
+    };
     if options.is_one_tab() {
         return one_tab::run(paths, options);
     }
@@ -43,6 +49,8 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     }
     if options.native > 0 {
         mixed::run(paths, options)
+    } else if let Some(files) = writing {
+        writing::run(paths, options, &files)
     } else if options.headless {
         headless::run(paths, options).map(drop)
     } else {

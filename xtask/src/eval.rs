@@ -91,7 +91,10 @@ fn checkpoint(paths: &Paths, files: &Files) -> Outcome<Value> {
 }
 
 /// The folder of shared data and models.
-fn shared() -> Outcome<PathBuf> {
+///
+/// # Errors
+/// `Missing` where CHOIR_SHARED names none.
+pub(crate) fn shared() -> Outcome<PathBuf> {
     let folder = std::env::var_os("CHOIR_SHARED").map(PathBuf::from);
     folder
         .filter(|folder| folder.join("models").is_dir())

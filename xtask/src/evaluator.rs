@@ -7,8 +7,8 @@ use crate::build::{Profile, Tool};
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
 use crate::program;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -30,6 +30,15 @@ pub(crate) struct Quality {
     pub(crate) accuracy: f64,
     /// Mean cross-entropy.
     pub(crate) loss: f64,
+}
+
+/// How well a decoder goes on with a text.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct TextScore {
+    /// Mean of `-ln p` over tokens.
+    pub(crate) loss: f64,
+    /// Bits of a character.
+    pub(crate) bits_per_character: f64,
 }
 
 /// An adapter in its task.
@@ -161,6 +170,57 @@ impl Evaluator {
         }
         let job = json!({ "kind": "tokenize", "task": config, "texts": texts });
         self.ask::<Answer>(job).map(|answer| answer.ids)
+    }
+
+    /// Writes the texts of the speakers with most to say into a folder: `speaker-0.txt` and so on, and
+    /// `held-out.txt` of all of them; yields their names.
+    ///
+    /// # Errors
+    /// `Check` with what the evaluator says.
+    pub(crate) fn deal_speakers(
+        &mut self,
+        plays: &Path,
+        speakers: usize,
+        out: &Path,
+    ) -> Outcome<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            names: Vec<String>,
+        }
+        let job =
+            json!({ "kind": "deal_speakers", "data": plays, "speakers": speakers, "out": out });
+        self.ask::<Answer>(job).map(|answer| answer.names)
+    }
+
+    /// Writes version 0 of a language task.
+    ///
+    /// # Errors
+    /// `Check` with what the evaluator says.
+    pub(crate) fn language_version_zero(&mut self, config: &Path, out: &Path) -> Outcome<()> {
+        let job = json!({ "kind": "initial_language_adapter", "task": config, "out": out });
+        self.ask::<Value>(job).map(drop)
+    }
+
+    /// Loss of a language task's adapter on a plain text; `base` is its weights and tokenizer.
+    ///
+    /// # Errors
+    /// `Check` with what the evaluator says.
+    pub(crate) fn score_text(
+        &mut self,
+        config: &Path,
+        base: [&PathBuf; 2],
+        adapter: &Path,
+        text: &Path,
+    ) -> Outcome<TextScore> {
+        let [weights, tokenizer] = base;
+        self.ask(json!({
+            "kind": "score_text",
+            "task": config,
+            "weights": weights,
+            "tokenizer": tokenizer,
+            "adapter": adapter,
+            "data": text,
+        }))
     }
 
     fn ask<T: DeserializeOwned>(&mut self, mut job: Value) -> Outcome<T> {

@@ -58,6 +58,9 @@ const HELP: &str = "cargo xtask <command>
       --prompt M             4 virtual tokens; 0 for none
       --learning-rate X      0.002 (all labels: 0.001)
       --close-one            close one tab in each round
+      --task writing         a decoder learns on plain text, and its loss on what is held out must
+                             fall: another speaker of Shakespeare's plays for each tab (it needs
+                             CHOIR_SHARED); --steps 20 --learning-rate 0.004
       --mode M               one-aggregator or two-aggregators: a leader and a helper
       --seed S               1
       --json FILE --svg FILE results and picture

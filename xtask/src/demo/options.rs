@@ -19,6 +19,16 @@ pub(crate) enum Head {
     Centroids,
 }
 
+/// What is learnt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What a visitor wants, by an encoder.
+    #[default]
+    Intents,
+    /// How a text goes on, by a decoder.
+    Writing,
+}
+
 /// Who adds the updates up.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Mode {
@@ -50,6 +60,8 @@ impl Mode {
 /// Everything that can be chosen.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// What is learnt.
+    pub(crate) task: Kind,
     /// Who adds the updates up.
     pub(crate) mode: Mode,
     /// Tabs of a headless run.
@@ -110,6 +122,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            task: Kind::Intents,
             mode: Mode::OneAggregator,
             tabs: 4,
             native: 0,
@@ -186,6 +199,7 @@ impl Options {
         // All the labels of a large set take more examples and smaller steps than a dozen.
         let (batch, steps, learning_rate) = match options.labels {
             Some(LabelChoice::All) => (16, 30, 1e-3),
+            _ if options.task == Kind::Writing => (options.batch, 20, 4e-3),
             _ if mixed => (options.batch, 4, options.learning_rate),
             _ => (options.batch, options.steps, options.learning_rate),
         };
@@ -230,6 +244,7 @@ impl Options {
     ) -> Result<(), lexopt::Error> {
         let value = arguments.value()?;
         match name {
+            "task" => self.task = value.parse_with(kind)?,
             "mode" => self.mode = value.parse_with(mode)?,
             "tabs" => given.tabs = Some(value.parse()?),
             "native" => self.native = value.parse()?,
@@ -258,6 +273,8 @@ impl Options {
     fn check(&self) -> Outcome<()> {
         let complaint = if self.native > 0 {
             return self.check_mixed();
+        } else if self.task == Kind::Writing && (!self.headless || self.engine == "burn") {
+            "--task writing runs with --headless, on engine webgpu, cpu or auto"
         } else if self.is_one_tab() {
             return Ok(());
         } else if !(3..=49).contains(&self.tabs) {
@@ -289,7 +306,9 @@ impl Options {
     fn check_mixed(&self) -> Outcome<()> {
         let least = usize::from(Policy::default().min_cohort);
         let most = usize::from(limits::MAX_COHORT);
-        let complaint = if !(least..=most).contains(&self.clients()) {
+        let complaint = if self.task == Kind::Writing {
+            "--native trains no decoder: leave --task writing out".to_owned()
+        } else if !(least..=most).contains(&self.clients()) {
             format!(
                 "--tabs and --native are {least} to {most} together: the production policy joins none below"
             )
@@ -303,6 +322,14 @@ impl Options {
             return Ok(());
         };
         Err(Failure::Usage(complaint))
+    }
+}
+
+fn kind(text: &str) -> Result<Kind, &'static str> {
+    match text {
+        "intents" => Ok(Kind::Intents),
+        "writing" => Ok(Kind::Writing),
+        _ => Err("`intents` or `writing`"),
     }
 }
 

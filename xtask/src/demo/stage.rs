@@ -70,11 +70,25 @@ pub(super) fn read_data(paths: &Paths, options: &Options) -> Outcome<DataSet> {
     Ok(data)
 }
 
-/// Starts the aggregator and stores the base model.
+/// Starts the aggregator and stores the encoder.
 ///
 /// # Errors
 /// `Program` or `Http` where it does not answer.
 pub(super) fn aggregator(paths: &Paths, options: &Options, folder: &Path) -> Outcome<Aggregator> {
+    let files = setup::model_files(paths);
+    aggregator_with(paths, options, folder, [&files.weights, &files.tokenizer])
+}
+
+/// Starts the aggregator and stores the files of a base model.
+///
+/// # Errors
+/// `Program` or `Http` where it does not answer.
+pub(super) fn aggregator_with(
+    paths: &Paths,
+    options: &Options,
+    folder: &Path,
+    files: [&PathBuf; 2],
+) -> Outcome<Aggregator> {
     let step = Step::start("edge aggregator on workerd");
     let state = state(folder);
     let site = paths.site(options.observe);
@@ -103,8 +117,7 @@ pub(super) fn aggregator(paths: &Paths, options: &Options, folder: &Path) -> Out
         aggregator.helper = Some(Box::new(helper));
     }
     let step = Step::start("base model to the aggregator");
-    let files = setup::model_files(paths);
-    for file in [&files.weights, &files.tokenizer] {
+    for file in files {
         aggregator.operator.put_object(&fs::read(file).at(file)?)?;
     }
     step.done("");

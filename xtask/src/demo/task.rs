@@ -5,8 +5,9 @@ use crate::failure::{AtPath, Failure, Outcome};
 use crate::setup::ModelFiles;
 use choir_shared::ids::{Digest, TaskId};
 use choir_shared::task::{
-    AdapterConfig, Aggregation, BaseModel, CohortConfig, Deadlines, Dp, EncoderShape, LoraConfig,
-    Optimizer, Payload, Quantiser, SoftPromptConfig, TaskConfig, Training,
+    AdapterConfig, Aggregation, BaseFiles, BaseModel, CohortConfig, Deadlines, DecoderConfig,
+    DecoderLoraConfig, DecoderTarget, Dp, EncoderShape, LanguageConfig, LoraConfig, Optimizer,
+    Payload, Quantiser, SoftPromptConfig, TaskConfig, Training,
 };
 use std::fs;
 
@@ -98,6 +99,24 @@ impl Frame<'_> {
     /// `Data` where the choice makes no task.
     pub(crate) fn centroid_task(&self) -> Outcome<TaskConfig> {
         self.task("class centroids", Payload::Centroids, None, CENTROID_BOUND)
+    }
+
+    /// A decoder that learns to write as the tabs' texts are written: LoRA in all its linear layers.
+    ///
+    /// # Errors
+    /// `Data` where the choice makes no task.
+    pub(crate) fn writing_task(&self, decoder: DecoderConfig) -> Outcome<TaskConfig> {
+        let payload = Payload::Language(LanguageConfig {
+            files: BaseFiles::Llama2c,
+            decoder,
+            lora: DecoderLoraConfig {
+                rank: self.options.rank.max(1),
+                alpha: 2.0 * f32::from(self.options.rank.max(1)),
+                targets: DecoderTarget::ALL.to_vec(),
+            },
+            soft_prompt: None,
+        });
+        self.task("writing", payload, None, ADAPTER_BOUND)
     }
 
     fn task(
@@ -194,7 +213,8 @@ const VISITORS: u16 = 4;
 const CORRUPT_PERMILLE: u16 = 100;
 /// What the production parameters assume to be lost of a cohort.
 const DROP_PERMILLE: u16 = 300;
-/// Tokens of a text; the longest of Banking77 has 80 or so, one in a hundred more than this.
+/// Tokens of a text, or of a row of a decoder's; the longest of Banking77 has 80 or so, one in a
+/// hundred more than this.
 const MAX_LENGTH: u16 = 48;
 /// 2^16 - 1 levels and weights of up to 512: 49 clients stay under 2^32.
 const LEVELS: u32 = 65_535;

@@ -1,0 +1,273 @@
+//! `--task writing`: tabs of real Chromium adapt a decoder to what they have been given to read, one
+//! speaker of Shakespeare's plays each. After every round the global adapter is measured, natively,
+//! on what all of them say in the end, which nobody has trained on; its loss must fall.
+
+use super::options::Options;
+use super::report;
+use super::rounds::{Published, Rounds};
+use super::stage;
+use super::task::Frame;
+use crate::driver::{Driver, Plan};
+use crate::eval;
+use crate::evaluator::{Evaluator, TextScore};
+use crate::failure::{AtPath, Failure, Outcome};
+use crate::helper::Helper;
+use crate::paths::Paths;
+use crate::progress::Step;
+use choir_shared::ids::Digest;
+use choir_shared::task::{
+    BaseModel, DecoderBiases, DecoderConfig, DecoderStyle, DecoderTarget, EncoderShape, RopeScaling,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Sizes of stories260K (karpathy/tinyllamas).
+const SHAPE: EncoderShape = EncoderShape {
+    dim: 64,
+    layers: 5,
+    heads: 8,
+    intermediate: 172,
+    vocabulary: 512,
+    positions: 512,
+    norm_eps: 1e-5,
+};
+/// What else it is.
+const DECODER: DecoderConfig = DecoderConfig {
+    style: DecoderStyle::Llama,
+    kv_heads: 4,
+    head_dim: 8,
+    rope_base: 10_000.0,
+    rope_scaling: RopeScaling::None,
+    tied: true,
+    biases: DecoderBiases {
+        projections: false,
+        output: false,
+        mlp: false,
+    },
+    head_norms: false,
+};
+
+/// What the demo is made of.
+pub(super) struct Files {
+    weights: PathBuf,
+    tokenizer: PathBuf,
+    /// The plays.
+    text: PathBuf,
+}
+
+impl Files {
+    /// Looks for all of them in the folder of shared data; `--data` names other plays.
+    ///
+    /// # Errors
+    /// `Missing` names what is not there.
+    pub(super) fn find(options: &Options) -> Outcome<Self> {
+        let shared = eval::shared()?;
+        let text = shared.join("data/tinyshakespeare/input.txt");
+        let files = Self {
+            weights: shared.join("models/stories260K/stories260K.bin"),
+            tokenizer: shared.join("models/stories260K/tok512.bin"),
+            text: options.data.clone().unwrap_or(text),
+        };
+        for file in [&files.weights, &files.tokenizer, &files.text] {
+            if !file.is_file() {
+                return Err(Failure::Missing {
+                    what: file.display().to_string(),
+                    remedy: "CHOIR_SHARED names the folder that has `data` and `models`."
+                        .to_owned(),
+                });
+            }
+        }
+        Ok(files)
+    }
+
+    fn base(&self) -> [&PathBuf; 2] {
+        [&self.weights, &self.tokenizer]
+    }
+
+    fn base_model(&self) -> Outcome<BaseModel> {
+        let weights = fs::read(&self.weights).at(&self.weights)?;
+        let tokenizer = fs::read(&self.tokenizer).at(&self.tokenizer)?;
+        Ok(BaseModel {
+            weights: Digest::of(&weights),
+            weights_bytes: weights.len() as u64,
+            tokenizer: Digest::of(&tokenizer),
+            shape: SHAPE,
+        })
+    }
+}
+
+/// One round of the curve.
+#[derive(Serialize)]
+struct WritingRound {
+    #[serde(flatten)]
+    score: TextScore,
+    clients: u16,
+    survivors: u16,
+    bytes_up: u64,
+    ms_per_step: f64,
+    sum_matches_plain: bool,
+}
+
+/// Runs the demo and writes the curve.
+///
+/// # Errors
+/// The first step that failed; `Check` where a sum is not the plain one or the loss does not fall.
+pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()> {
+    let start = Instant::now();
+    let folder = stage::fresh_folder(paths)?;
+    let mut evaluator = Evaluator::start(paths)?;
+    let speakers = evaluator.deal_speakers(&files.text, options.tabs, &folder)?;
+    eprintln!("  {} tabs read {}", options.tabs, speakers.join(", "));
+    let frame = Frame {
+        options,
+        base: files.base_model()?,
+        labels: Vec::new(),
+    };
+    let config = frame.writing_task(DECODER)?;
+    let config_file = stage::write_config(&folder, "writing", &config)?;
+    let version_zero = folder.join("version-0.f32");
+    evaluator.language_version_zero(&config_file, &version_zero)?;
+    let held_out = folder.join("held-out.txt");
+    let mut score =
+        |adapter: &Path| evaluator.score_text(&config_file, files.base(), adapter, &held_out);
+    let before = score(&version_zero)?;
+    eprintln!("  start: {}", in_words(before));
+
+    let aggregator = stage::aggregator_with(paths, options, &folder, files.base())?;
+    let content = fs::read(&version_zero).at(&version_zero)?;
+    let (task, _) = stage::create(&aggregator, &config, &content, options.rounds)?;
+    let shares: Vec<PathBuf> = (0..options.tabs)
+        .map(|tab| folder.join(format!("speaker-{tab}.txt")))
+        .collect();
+    let mut driver = Driver::start(
+        paths,
+        &Plan {
+            url: aggregator.operator.base(),
+            task: task.to_string(),
+            engine: &options.engine,
+            policy: "demo",
+            shares: &shares,
+            seed: options.seed * 1000,
+            out: &folder,
+            record: options.record,
+            helper: options.mode.helper().map(Helper::key),
+        },
+    )?;
+    let mut curve = Vec::new();
+    let mut rounds =
+        Rounds::new(&aggregator.operator, task, &mut driver, options.tabs).closing(options);
+    rounds.arm()?;
+    for number in 1..=options.rounds {
+        let step = Step::start(format!("round {number} of {}", options.rounds));
+        let published = rounds.next(&step)?;
+        let version = folder.join(format!("version-{number}.f32"));
+        fs::write(&version, &published.adapter).at(&version)?;
+        step.detail("evaluating");
+        let round = round_of(&published, score(&version)?);
+        step.done(&line(&round));
+        curve.push(round);
+    }
+    let device = rounds.device.clone().unwrap_or_default();
+    let result = json!({
+        "task": "writing",
+        "model": "stories260K",
+        "speakers": speakers,
+        "device": device.0,
+        "adapter": device.1,
+        "evaluator": Evaluator::name(),
+        "processes": report::processes(&aggregator),
+        "start": before,
+        "rounds": curve,
+        "options": choices(options),
+        "seconds": start.elapsed().as_secs_f64(),
+    });
+    write(paths, options, &result)?;
+    check(before, &curve)
+}
+
+/// The choices that a reader needs to repeat the run.
+fn choices(options: &Options) -> Value {
+    json!({
+        "mode": options.mode.name(),
+        "tabs": options.tabs,
+        "rounds": options.rounds,
+        "data": options.data,
+        "engine": options.engine,
+        "batch": options.batch,
+        "steps": options.steps,
+        "rank": options.rank,
+        "targets": DecoderTarget::ALL,
+        "learning_rate": options.learning_rate,
+        "close_one": options.close_one,
+        "seed": options.seed,
+    })
+}
+
+fn round_of(published: &Published, score: TextScore) -> WritingRound {
+    let summary = &published.summary;
+    WritingRound {
+        score,
+        clients: summary.clients,
+        survivors: summary.survivors,
+        bytes_up: summary.bytes_up,
+        ms_per_step: published.ms_per_step,
+        sum_matches_plain: published.sum_matches_plain,
+    }
+}
+
+fn in_words(
+    TextScore {
+        loss,
+        bits_per_character,
+    }: TextScore,
+) -> String {
+    format!("held-out loss {loss:.3} a token, {bits_per_character:.3} bits a character")
+}
+
+fn line(round: &WritingRound) -> String {
+    format!(
+        "{}, {} of {} in the sum, sum {} the plain one, {:.0} ms a step",
+        in_words(round.score),
+        round.survivors,
+        round.clients,
+        if round.sum_matches_plain {
+            "equals"
+        } else {
+            "DIFFERS FROM"
+        },
+        round.ms_per_step
+    )
+}
+
+/// Every sum is the plain one, and the last version is better than version 0 and than the first
+/// round's.
+fn check(before: TextScore, curve: &[WritingRound]) -> Outcome<()> {
+    if !curve.iter().all(|round| round.sum_matches_plain) {
+        return Err(Failure::Check(
+            "a sum differs from the plain one".to_owned(),
+        ));
+    }
+    let losses = || {
+        [before]
+            .into_iter()
+            .chain(curve.iter().map(|round| round.score))
+    };
+    let last = curve.last().map_or(before.loss, |round| round.score.loss);
+    let earlier = losses().take(curve.len().min(2));
+    if earlier.into_iter().all(|score| last < score.loss) {
+        return Ok(());
+    }
+    let complaint = "the held-out loss has not fallen over the rounds";
+    Err(Failure::Check(complaint.to_owned()))
+}
+
+fn write(paths: &Paths, options: &Options, result: &Value) -> Outcome<()> {
+    let usual = paths.out.join("writing.json");
+    let file = options.json.clone().unwrap_or(usual);
+    fs::write(&file, format!("{result:#}\n")).at(&file)?;
+    eprintln!("  {}", file.display());
+    Ok(())
+}
