@@ -95,3 +95,11 @@ pub(crate) fn witness(paths: &Paths) -> Outcome<Witnessed> {
 pub(crate) fn measure(paths: &Paths, options: &Options) -> Outcome<Report> {
     headless::run(paths, options)
 }
+
+/// Trains a decoder in tabs on what is built already.
+///
+/// # Errors
+/// `Missing` without the shared data, else the first step that failed.
+pub(crate) fn write(paths: &Paths, options: &Options) -> Outcome<()> {
+    writing::run(paths, options, &writing::Files::find(options)?)
+}

@@ -3,7 +3,7 @@
 use super::counts::Counts;
 use crate::demo::{
     self, Report,
-    options::{Head, Mode, Options},
+    options::{Head, Kind, Mode, Options},
 };
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::helper::Helper;
@@ -28,6 +28,10 @@ pub(super) fn run(paths: &Paths, counts: &mut Counts) {
     counts.check(
         "two aggregators: a tab closes after its report and is in the sum",
         two_aggregators(paths),
+    );
+    counts.check(
+        "three tabs train a decoder: the held-out loss falls over two rounds",
+        writing(paths),
     );
     counts.check(
         "a cohort of three that loses one publishes nothing",
@@ -95,6 +99,24 @@ fn centroids_first(paths: &Paths) -> Outcome<()> {
     };
     let report = demo::measure(paths, &options)?;
     sums_match(&report)
+}
+
+/// The demo of a decoder fails by itself where a sum is not the plain one or the loss does not fall;
+/// without the shared data there is nothing to train on.
+fn writing(paths: &Paths) -> Outcome<()> {
+    if std::env::var_os("CHOIR_SHARED").is_none() {
+        eprintln!("  skipped: CHOIR_SHARED names no folder with the decoder and the plays");
+        return Ok(());
+    }
+    eprintln!("  three tabs, each with a speaker's text, two rounds");
+    let options = Options {
+        task: Kind::Writing,
+        steps: 10,
+        batch: 8,
+        learning_rate: 4e-3,
+        ..small(3, 2)
+    };
+    demo::write(paths, &options)
 }
 
 /// Two workers, and three tabs of which one closes as soon as its report is taken.
