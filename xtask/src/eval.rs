@@ -1,6 +1,7 @@
 //! `cargo xtask eval NAME`: evaluations of language models on real data. The native evaluator is
 //! built and run; what concerns the browser runs in real Chromium too.
 
+mod alignment;
 mod large;
 mod peft;
 mod shakespeare;
@@ -21,6 +22,11 @@ pub(crate) const HELP: &str = "\
   eval stories260k [--json FILE]
                              a pretrained decoder, natively and in Chromium: its greedy text, its loss
                              against an independent forward pass (it needs CHOIR_SHARED)
+  eval instruct-dolly [--json FILE]
+                             that decoder taught instructions by ten clients: loss and ROUGE-L of its
+                             responses (some minutes; CHOIR_SHARED)
+  eval dpo-hh [--json FILE]  that decoder taught preferences by five clients: how often it rewards the
+                             preferred answer of pairs held out (many minutes; CHOIR_SHARED)
   eval smollm2-135m [--json FILE]
                              its exact shape with random weights in four bits, trained in Chromium
   eval peft --python PROGRAM [--json FILE]
@@ -56,6 +62,14 @@ pub(crate) fn run(paths: &Paths, files: &Files) -> Outcome<()> {
         "lm-shakespeare" => {
             let result = shakespeare::run(paths, &shared()?, files.get("svg"))?;
             (result, shakespeare::check)
+        }
+        "instruct-dolly" => {
+            let result = alignment::instructions(paths, &shared()?)?;
+            (result, alignment::check_instructions)
+        }
+        "dpo-hh" => {
+            let result = alignment::preferences(paths, &shared()?)?;
+            (result, alignment::check_preferences)
         }
         "smollm2-135m" => (large::run(paths)?, large::check),
         "peft" => {

@@ -90,7 +90,7 @@ const CARGO: [(&str, &str); 4] = [
     ),
     (
         "wasm-client/",
-        "cargo test -p choir-wasm-client --features parity,native,protocol,attack,sim",
+        "cargo test -p choir-wasm-client --features parity,native,protocol,attack,sim,evals",
     ),
     (
         "edge-aggregator/src/",
