@@ -97,10 +97,7 @@ impl Case {
         let decoder = Decoder::build(self.shape, self.adapter.clone(), |tensor| {
             let shape = tensor.shape(&self.shape);
             let mut values = random.values(shape[0] * shape[1], (3.0 / shape[0] as f32).sqrt());
-            if matches!(
-                tensor,
-                DecoderTensor::AttentionNorm(_) | DecoderTensor::MlpNorm(_) | DecoderTensor::Norm
-            ) {
+            if matches!(tensor, DecoderTensor::NormGain(_)) {
                 values.iter_mut().for_each(|gain| *gain = 1.0 + 0.2 * *gain);
             }
             engine.frozen(&values, shape)
