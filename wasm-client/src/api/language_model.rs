@@ -312,10 +312,10 @@ impl LanguageModel {
         };
         let sampler = Sampler::new(settings.sampling())?;
         let ready = self.ready()?;
-        let decoder = ready.trainer.decoder().clone();
+        let (engine, decoder) = ready.trainer.parts();
         let context = decoder.shape().context;
         let capacity = settings.capacity.unwrap_or(context).min(context);
-        let continuation = Continuation::new(ready.trainer.engine_mut(), &decoder, capacity)?;
+        let continuation = Continuation::new(engine, decoder, capacity)?;
         ready.text = Some(Text {
             continuation,
             sampler,
@@ -333,9 +333,8 @@ impl LanguageModel {
             .as_mut()
             .ok_or_else(|| too_early("start a text"))?;
         text.tokens.extend(&tokens);
-        let decoder = ready.trainer.decoder().clone();
-        let engine = ready.trainer.engine_mut();
-        let logits = text.continuation.read(engine, &decoder, &tokens).await?;
+        let (engine, decoder) = ready.trainer.parts();
+        let logits = text.continuation.read(engine, decoder, &tokens).await?;
         Ok(text.sampler.next(&logits, &text.tokens)?)
     }
 }

@@ -83,7 +83,7 @@ impl<T: Clone> DecoderLoader<T> {
     fn take<E: Engine<Tensor = T>>(
         &mut self,
         engine: &mut E,
-        file: FileTensor,
+        mut file: FileTensor,
     ) -> Result<(), LoadError> {
         let prefix = checkpoint::prefix(self.architecture);
         let plain = file.name.strip_prefix(prefix).unwrap_or(&file.name);
@@ -94,7 +94,7 @@ impl<T: Clone> DecoderLoader<T> {
             return Err(self.unknown(&file.name));
         };
         for source in sources {
-            let (values, shape) = self.values_of(&source, &file)?;
+            let (values, shape) = self.values_of(&source, &mut file)?;
             let precision = source.tensor.precision(self.precision);
             let tensor = engine.frozen_in(precision, &values, shape)?;
             self.loaded.insert(source.tensor, tensor);
@@ -106,7 +106,7 @@ impl<T: Clone> DecoderLoader<T> {
     fn values_of(
         &self,
         source: &Source,
-        file: &FileTensor,
+        file: &mut FileTensor,
     ) -> Result<(Vec<f32>, [usize; 2]), LoadError> {
         let shape @ [rows, columns] = source.tensor.shape(&self.shape);
         let whole = match (&source.columns, source.layout) {
@@ -134,7 +134,8 @@ impl<T: Clone> DecoderLoader<T> {
                 .flat_map(|row| &row[part.clone()])
                 .copied()
                 .collect(),
-            (None, Layout::Same) => file.values.clone(),
+            // Nothing else is made of it, and a word table is large.
+            (None, Layout::Same) => core::mem::take(&mut file.values),
         };
         Ok((values, shape))
     }

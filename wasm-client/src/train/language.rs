@@ -55,6 +55,11 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
         &self.decoder
     }
 
+    /// Engine and decoder, for something else than training.
+    pub fn parts(&mut self) -> (&mut E, &Decoder<E::Tensor>) {
+        (&mut self.engine, &self.decoder)
+    }
+
     /// Puts another adapter into the decoder; its values are to be set then.
     pub fn attach(&mut self, adapter: DecoderAdapter) {
         self.decoder.attach(adapter);
