@@ -1,11 +1,17 @@
 //! A safetensors file read as a stream: bytes come in order in any chunking, each tensor goes out
 //! when its last byte is here. Values of f32, f16 and bf16 become f32 on the way, so that no more
 //! than one tensor is held.
+//!
+//! A matrix in eight bits becomes f32 as well where its scales, named as it is with `.scales` behind,
+//! come before it: one for 32 neighbours in a row, `[rows, columns / 32]`, or in a column,
+//! `[rows / 32, columns]`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
+
+mod scales;
 
 /// Longest header that is accepted. A header holds about 100 bytes for each tensor.
 const MAX_HEADER_BYTES: u64 = 8 << 20;
@@ -26,6 +32,19 @@ pub enum WeightsError {
     /// The file ended too early.
     #[error("the file ended early, {0} bytes short")]
     Truncated(u64),
+    /// Scales that do not fit their matrix.
+    #[error(
+        "{name}.scales is {found:?}; of the matrix {shape:?} there should be one scale for 32 \
+         neighbours in a row or in a column"
+    )]
+    Scales {
+        /// The matrix.
+        name: String,
+        /// Its dimensions.
+        shape: Vec<usize>,
+        /// Those of the scales.
+        found: Vec<usize>,
+    },
 }
 
 /// A tensor of the file.
@@ -35,9 +54,12 @@ pub struct FileTensor {
     pub name: String,
     /// Its dimensions.
     pub shape: Vec<usize>,
-    /// Its values, row-major; none if they are integers.
+    /// Its values, row-major; none if they are integers without scales.
     pub values: Vec<f32>,
 }
+
+/// Ends the name of a matrix's scales.
+const SCALES: &str = ".scales";
 
 /// The reader.
 #[derive(Debug, Default)]
@@ -52,6 +74,8 @@ struct Body {
     values: Vec<f32>,
     /// Bytes of a value that is not complete.
     partial: Vec<u8>,
+    /// Scales whose matrix is to come, by its name.
+    scales: BTreeMap<String, FileTensor>,
 }
 
 /// A tensor whose bytes are to come.
@@ -120,22 +144,49 @@ impl Body {
             let (now, later) = bytes.split_at(tensor.missing.min(bytes.len()));
             bytes = later;
             tensor.missing -= now.len();
-            append(&mut self.values, &mut self.partial, tensor.dtype, now);
+            if tensor.dtype != Dtype::I8 || self.scales.contains_key(&tensor.name) {
+                append(&mut self.values, &mut self.partial, tensor.dtype, now);
+            }
             if tensor.missing > 0 {
                 return Ok(());
             }
             if let Some(Announced { name, shape, .. }) = self.queue.pop_front() {
-                sink(FileTensor {
-                    name,
-                    shape,
-                    values: core::mem::take(&mut self.values),
-                })?;
+                let values = core::mem::take(&mut self.values);
+                self.complete(
+                    FileTensor {
+                        name,
+                        shape,
+                        values,
+                    },
+                    sink,
+                )?;
             }
         }
         if bytes.is_empty() {
             Ok(())
         } else {
             Err(WeightsError::TrailingBytes.into())
+        }
+    }
+
+    /// Keeps scales until their matrix comes; hands over everything else.
+    fn complete<E: From<WeightsError>>(
+        &mut self,
+        mut tensor: FileTensor,
+        sink: &mut impl FnMut(FileTensor) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let of_matrix = tensor.name.strip_suffix(SCALES).map(str::to_owned);
+        match of_matrix.filter(|name| self.queue.iter().any(|later| later.name == *name)) {
+            Some(name) => {
+                self.scales.insert(name, tensor);
+                Ok(())
+            }
+            None => {
+                if let Some(scales) = self.scales.remove(&tensor.name) {
+                    scales::scale(&mut tensor, &scales)?;
+                }
+                sink(tensor)
+            }
         }
     }
 }
@@ -182,10 +233,11 @@ fn announced(json: &[u8]) -> Result<VecDeque<Announced>, WeightsError> {
     Ok(queue)
 }
 
-/// Appends the values of `bytes`. Tensors of integers have none: files carry some that belong to
-/// no layer, and where a layer's weight was expected its number of values is wrong.
+/// Appends the values of `bytes`. Tensors of other integers have none: files carry some that belong
+/// to no layer, and where a layer's weight was expected its number of values is wrong.
 fn append(values: &mut Vec<f32>, partial: &mut Vec<u8>, dtype: Dtype, bytes: &[u8]) {
     match dtype {
+        Dtype::I8 => values.extend(bytes.iter().map(|byte| f32::from(*byte as i8))),
         Dtype::F32 => append_as::<4>(values, partial, bytes, f32::from_le_bytes),
         Dtype::F16 => append_as::<2>(values, partial, bytes, |b| from_f16(u16::from_le_bytes(b))),
         Dtype::BF16 => append_as::<2>(values, partial, bytes, |b| {
@@ -270,6 +322,42 @@ mod tests {
             let chunks: Vec<&[u8]> = bytes.chunks(size).collect();
             assert_eq!(read(&chunks).unwrap(), whole, "chunks of {size}");
         }
+    }
+
+    /// A matrix of twos and threes in eight bits, with these scales before it.
+    fn quantised(shape: [usize; 2], scales_shape: [usize; 2], scales: &[f32]) -> Vec<u8> {
+        let [end, values] = [4 * scales.len(), shape[0] * shape[1]];
+        let header = format!(
+            r#"{{"w.scales":{{"dtype":"F32","shape":{scales_shape:?},"data_offsets":[0,{end}]}},"w":{{"dtype":"I8","shape":{shape:?},"data_offsets":[{end},{}]}}}}"#,
+            end + values
+        );
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        scales.iter().for_each(|s| bytes.extend(s.to_le_bytes()));
+        bytes.extend((0..values).map(|at| if at % 2 == 0 { 2 } else { -3i8 as u8 }));
+        bytes
+    }
+
+    #[test]
+    fn eight_bits_become_values_by_the_scales_of_rows_or_columns() {
+        let along_rows = quantised([1, 64], [1, 2], &[0.5, 10.0]);
+        let read_back = read(&[&along_rows]).unwrap();
+        assert_eq!(read_back.len(), 1);
+        assert_eq!(read_back[0].values[..2], [1.0, -1.5]);
+        assert_eq!(read_back[0].values[32..34], [20.0, -30.0]);
+        let along_columns = quantised([33, 2], [2, 2], &[0.5, 10.0, 1.0, 2.0]);
+        for size in [1, 7, 1000] {
+            let chunks: Vec<&[u8]> = along_columns.chunks(size).collect();
+            let values = &read(&chunks).unwrap()[0].values;
+            assert_eq!(values[..4], [1.0, -30.0, 1.0, -30.0]);
+            assert_eq!(values[64..], [2.0, -6.0]);
+        }
+        let wrong = quantised([2, 64], [2, 1], &[0.5, 10.0]);
+        let error = read(&[&wrong]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("w.scales is [2, 1]; of the matrix [2, 64]"),
+            "{error}"
+        );
     }
 
     #[test]
