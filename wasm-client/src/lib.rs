@@ -24,6 +24,8 @@ pub mod metrics;
 pub mod model;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(feature = "pretrain")]
+pub mod pretrain;
 #[cfg(feature = "rehearsal")]
 pub mod rehearsal;
 #[cfg(feature = "sim")]

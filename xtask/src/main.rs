@@ -23,6 +23,7 @@ mod kat;
 mod natives;
 mod operator;
 mod paths;
+mod pretrain;
 mod processes;
 mod program;
 mod progress;
@@ -143,7 +144,7 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
     let paths = Paths::find()?;
     match command.as_str() {
         "help" => {
-            println!("{HELP}{}{}", eval::HELP, task::HELP);
+            println!("{HELP}{}{}{}", eval::HELP, pretrain::HELP, task::HELP);
             Ok(())
         }
         "setup" => {
@@ -166,6 +167,7 @@ fn dispatch(mut arguments: Parser) -> Outcome<()> {
         "faults" => faults::Faults::read(&mut arguments)?.run(&paths),
         "fuzz" => fuzz::Fuzzing::read(&mut arguments)?.run(&paths),
         "eval" => eval::run(&paths, &Files::read(&mut arguments)?),
+        "pretrain" => pretrain::Pretraining::read(&mut arguments)?.run(&paths),
         "sim" => sim::Simulation::read(&mut arguments)?.run(&paths),
         "check" => {
             nothing_more(&mut arguments)?;

@@ -37,7 +37,7 @@ const NATIVE: [(&str, &[&str]); 5] = [
             "-p",
             "choir-wasm-client",
             "--features",
-            "parity,native,protocol,attack,sim,client,evals",
+            "parity,native,protocol,attack,sim,client,evals,pretrain",
         ],
     ),
 ];

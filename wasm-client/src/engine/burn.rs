@@ -103,6 +103,15 @@ impl BurnEngine {
         Ok(leaf)
     }
 
+    /// A tensor of a model all of which is trained: a part of the flat vector that
+    /// [`Engine::load_adapter`] took, in the batch begun.
+    ///
+    /// # Errors
+    /// [`EngineError::Shape`] where it is no part of it, or no batch was begun.
+    pub fn trained(&mut self, parameter: &Parameter) -> Result<Tensor<2>, EngineError> {
+        self.parameter(parameter)
+    }
+
     fn weight(&mut self, weight: &Weight<Tensor<2>>) -> Result<Tensor<2>, EngineError> {
         match weight {
             Weight::Frozen(values) => Ok(values.clone()),

@@ -87,6 +87,12 @@ pub(crate) fn gpt2_layer(target: DecoderTarget) -> &'static str {
     }
 }
 
+/// The name of a tensor of Llama's kind, without prefix.
+#[cfg(feature = "pretrain")]
+pub(crate) fn llama_name(tensor: DecoderTensor) -> String {
+    llama(tensor).0
+}
+
 fn llama(tensor: DecoderTensor) -> (String, Layout, Option<Range<usize>>) {
     let layer = |layer: u32, name: &str| format!("layers.{layer}.{name}");
     let (name, layout) = match tensor {
