@@ -2,6 +2,7 @@
 //! round of the secure sum costs.
 
 pub(crate) mod endurance;
+mod generation;
 mod kernels;
 mod live;
 mod python;
@@ -24,6 +25,9 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
     if let Some(options) = endurance::asked(arguments)? {
         return endurance::run(paths, &options);
     }
+    if let Some(files) = generation::asked(arguments)? {
+        return generation::run(paths, &files);
+    }
     if let Some(options) = kernels::asked(arguments)? {
         return kernels::run(paths, &options);
     }
@@ -35,7 +39,7 @@ pub(crate) fn run(paths: &Paths, arguments: &mut Parser) -> Outcome<()> {
         return secure_sum::run(paths, &files);
     }
     Err(Failure::Usage(
-        "the benches there are: `train`, `train --peers`, `kernels`, `endurance`, `secure-sum` and `secure-sum --live`"
+        "the benches there are: `train`, `train --peers`, `kernels`, `generation`, `endurance`, `secure-sum` and `secure-sum --live`"
             .to_owned(),
     ))
 }

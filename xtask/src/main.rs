@@ -110,6 +110,9 @@ const HELP: &str = "cargo xtask <command>
                              each kernel of a step against the best product and the best copy there
     --workload W --quick     decoder | encoder; fewer samples
     --as-built               neither set up nor build
+  bench generation [--json FILE]
+                             tokens a second of the built-in decoder in Chromium, and how near that is
+                             to the floor of the memory's bandwidth there
   bench endurance [--json FILE] [--as-built]
                              long trainings in a tab: nothing may grow, and its page stays smooth
     --steps N --encoder-steps N 2000 of a small encoder, 50 of the workload

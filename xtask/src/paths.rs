@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Name of the base model's folder in the cache.
 const MODEL: &str = "all-MiniLM-L6-v2";
 
+/// Name of the built-in decoder.
+const DECODER: &str = "choir-4m";
+
 /// The folders of this checkout.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
@@ -54,6 +57,16 @@ impl Paths {
     /// The base model's three files.
     pub(crate) fn model(&self) -> PathBuf {
         self.cache.join("models").join(MODEL)
+    }
+
+    /// The built-in decoder, in the Hugging Face layout.
+    pub(crate) fn decoder(&self) -> PathBuf {
+        self.root.join("web/models").join(DECODER)
+    }
+
+    /// Its name.
+    pub(crate) fn decoder_name(&self) -> &'static str {
+        DECODER
     }
 
     /// The wasm-bindgen output of one module.
