@@ -31,6 +31,8 @@ mod llama2c_tokenizer;
 mod measure;
 #[cfg(feature = "protocol")]
 mod participation;
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
+mod passages;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod plan;
 #[cfg(feature = "rehearsal")]
@@ -61,6 +63,8 @@ pub use llama2c_tokenizer::Llama2cTokenizer;
 pub use measure::measure_product;
 #[cfg(feature = "protocol")]
 pub use participation::Participation;
+#[cfg(any(feature = "wgsl", feature = "cpu"))]
+pub use passages::pack_passages;
 #[cfg(feature = "rehearsal")]
 pub use rehearsal::{AggregatorRehearsal, ClientRehearsal, add_mask};
 #[cfg(feature = "protocol")]

@@ -24,6 +24,7 @@ mod parts;
 pub(crate) mod picture;
 mod progress;
 pub(crate) mod run;
+mod text_tokenizer;
 mod writing;
 
 pub use error::NativeError;

@@ -1,19 +1,11 @@
 //! The tokenizer of llama2.c's checkpoints, for JavaScript.
 
-use serde::Serialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::error::{ApiError, to_js};
+use super::error::ApiError;
+use super::passages::packed;
 use crate::language::llama2c::{self, BEGIN, END, TokenizerError};
-use crate::language::passages;
-
-#[derive(Default, Serialize)]
-struct PackedView {
-    tokens: Vec<u32>,
-    starts: Vec<u32>,
-    labels: Vec<u32>,
-}
 
 /// Text to tokens and back.
 #[wasm_bindgen]
@@ -43,16 +35,11 @@ impl Llama2cTokenizer {
     /// Rows of at most so many tokens of texts one after the other, each text after a begin token:
     /// `{tokens, starts, labels}`.
     pub fn rows(&self, texts: Vec<String>, context: usize) -> Result<JsValue, ApiError> {
-        let rows = passages::rows(&self.inner, &texts, context)
-            .map_err(|error| ApiError::new("bad-input", &error))?;
-        let mut packed = PackedView::default();
-        packed.starts.push(0);
-        for row in rows {
-            packed.tokens.extend(row.tokens);
-            packed.labels.extend(row.labels);
-            packed.starts.push(packed.tokens.len() as u32);
-        }
-        to_js(&packed)
+        let texts: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|text| self.inner.encode(text, false))
+            .collect();
+        packed(texts.iter().map(Vec::as_slice), BEGIN, context)
     }
 
     /// The token at the start of a text.

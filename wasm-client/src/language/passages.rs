@@ -2,7 +2,6 @@
 //! language task trains on and what its adapter is measured on, the same in tabs and natively.
 
 use super::dataset::{DatasetError, Row, pack};
-use super::llama2c::{BEGIN, Llama2cTokenizer};
 
 /// The passages of a text: what stands between blank lines, lines joined by `\n`.
 pub fn passages(text: &str) -> Vec<String> {
@@ -28,20 +27,17 @@ pub fn joined(passages: &[String]) -> String {
     passages.join("\n\n") + "\n"
 }
 
-/// The passages one after the other, each after the begin token, in rows of `context` tokens.
+/// Passages, as tokens, one after the other, each after the token that begins a text, in rows of
+/// `context` tokens.
 ///
 /// # Errors
 /// [`DatasetError::NoContext`].
-pub fn rows(
-    tokenizer: &Llama2cTokenizer,
-    passages: &[String],
+pub fn rows<'a>(
+    passages: impl IntoIterator<Item = &'a [u32]>,
+    begin: u32,
     context: usize,
 ) -> Result<Vec<Row>, DatasetError> {
-    let documents: Vec<Vec<u32>> = passages
-        .iter()
-        .map(|passage| tokenizer.encode(passage, false))
-        .collect();
-    pack(documents.iter().map(Vec::as_slice), BEGIN, context)
+    pack(passages, begin, context)
 }
 
 #[cfg(test)]

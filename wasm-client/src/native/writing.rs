@@ -6,11 +6,11 @@ use std::path::Path;
 use choir_shared::task::{AdapterLayout, Payload, TaskConfig};
 
 use super::base::CpuEngine;
+use super::text_tokenizer::TextTokenizer;
 use super::{Answer, NativeError, read, read_floats, read_task, write_floats};
 use crate::adapter::initial::{Sources, initial_adapter};
 use crate::engine::cpu::CpuKernels;
 use crate::language::bits::{bits_per_character, characters};
-use crate::language::llama2c::Llama2cTokenizer;
 use crate::language::passages::{joined, passages, rows};
 use crate::language::speakers::{Speaker, speakers};
 use crate::train::TrainError;
@@ -80,11 +80,14 @@ pub(super) fn version_zero(task: &Path, out: &Path) -> Result<Answer, NativeErro
 /// The mean loss of a token of the text, and the bits of a character.
 pub(super) fn score(files: &Files<'_>) -> Result<Answer, NativeError> {
     let task = language_task(files.task)?;
-    let vocabulary = task.base.shape.vocabulary as usize;
-    let tokenizer = Llama2cTokenizer::read(&read(files.tokenizer)?, vocabulary)
-        .map_err(|error| NativeError::Tokenizer(error.to_string()))?;
+    let tokenizer = TextTokenizer::read(&task, files.tokenizer)?;
     let passages = passages(&text(files.data)?);
-    let rows = rows(&tokenizer, &passages, task.max_length.into())
+    let tokens: Vec<Vec<u32>> = passages
+        .iter()
+        .map(|passage| tokenizer.encode(passage))
+        .collect::<Result<_, _>>()?;
+    let tokens = tokens.iter().map(Vec::as_slice);
+    let rows = rows(tokens, tokenizer.begin(), task.max_length.into())
         .map_err(|error| unusable(files.data, &error.to_string()))?;
     let mut trainer = LanguageTaskTrainer::new(CpuEngine::new(CpuKernels::new()), task)?;
     trainer.add_weights(&read(files.weights)?)?;
