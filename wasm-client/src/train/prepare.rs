@@ -36,8 +36,9 @@ impl<E: Engine> Trainer<E> {
             layout: &self.layout,
             precision: self.precision,
             blocks: self.task.base.shape.layers.min(BLOCKS),
-            // The kernels do not depend on how much there is.
-            lengths: &[1],
+            // The kernels do not depend on how much there is, but that a product with one row has one
+            // of its own: two rows of tokens, and two of logits.
+            lengths: &[1, 1],
         };
         Ok(Preparation::begin(&mut self.engine, |engine| {
             scene.play(engine)
