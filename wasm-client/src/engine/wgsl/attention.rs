@@ -96,40 +96,37 @@ let k_stride = call.heads / call.group * {vectors}u;
         text
     }
 
-    /// Loads the rows that this thread owns and clears its sums.
+    /// Loads the rows that this thread owns; its sums are zero.
     fn owned(self, text: &mut String) {
-        let loads: &[&str] = match self.pass {
-            Pass::Forward => &["q"],
-            Pass::Query => &["q", "d_out"],
-            Pass::Key => &["k", "v"],
+        let (loads, sums, scalars): (&[&str], &[&str], &[&str]) = match self.pass {
+            Pass::Forward => (&["q"], &["sum"], &["top", "weight"]),
+            Pass::Query => (&["q", "d_out"], &["sum"], &["sums", "delta"]),
+            Pass::Key => (&["k", "v"], &["sum", "sum_v"], &[]),
         };
+        let Self { rows, .. } = self;
         let vectors = self.vectors();
-        let (own, places) = if self.owns_queries() {
-            let other = format!("let other_column = id.y / call.group * {vectors}u;\n");
-            ("q", format!("let head = id.y;\n{other}"))
+        for name in loads {
+            let _ = writeln!(
+                text,
+                "var own_{name}: array<vec4<f32>, {}>;",
+                rows * vectors
+            );
+        }
+        for name in sums {
+            let _ = writeln!(text, "var {name}: array<vec4<f32>, {}>;", rows * vectors);
+        }
+        for name in scalars {
+            let _ = writeln!(text, "var {name}: array<f32, {rows}>;");
+        }
+        let places = if self.owns_queries() {
+            format!("let head = id.y;\nlet other_column = id.y / call.group * {vectors}u;\n")
         } else {
-            ("k", String::new())
+            String::new()
         };
         let _ = writeln!(text, "{places}let own_column = id.y * {vectors}u;");
-        for i in 0..self.rows {
+        self.load_rows(text, loads);
+        for i in 0..rows {
             let _ = writeln!(text, "let row_{i} = min(block.x + {i}u, block.y - 1u);");
-            let _ = writeln!(text, "let at_{i} = row_{i} * {own}_stride + own_column;");
-            for d in 0..vectors {
-                for name in loads {
-                    let _ = writeln!(text, "let own_{name}_{i}_{d} = {name}[at_{i} + {d}u];");
-                }
-                let _ = writeln!(text, "var sum_{i}_{d} = vec4<f32>();");
-                if self.pass == Pass::Key {
-                    let _ = writeln!(text, "var sum_v_{i}_{d} = vec4<f32>();");
-                }
-            }
-            match self.pass {
-                Pass::Forward => {
-                    let _ = writeln!(text, "var top_{i} = -1e30; var weight_{i} = 0.0;");
-                }
-                Pass::Query => self.delta(text, i),
-                Pass::Key => {}
-            }
         }
         // Causal: a query sees no later key, a key is seen by no earlier query.
         let bounds = if self.owns_queries() {
@@ -140,19 +137,63 @@ let k_stride = call.heads / call.group * {vectors}u;
         let _ = writeln!(text, "{bounds}");
     }
 
-    /// `Σ d_out·out` of an owned row, for this pass and for that of the keys.
-    fn delta(self, text: &mut String, i: u32) {
-        let parts: Vec<_> = (0..self.vectors())
-            .map(|d| format!("dot(own_d_out_{i}_{d}, out[at_{i} + {d}u])"))
+    /// The rows past the end of the block are the last one again.
+    fn load_rows(self, text: &mut String, loads: &[&str]) {
+        let mut load: String = loads
+            .iter()
+            .map(|name| format!("own_{name}[own_at + d] = {name}[at + d];\n"))
             .collect();
-        let _ = writeln!(
-            text,
-            "let delta_{i} = {};
-let place_{i} = row_{i} * call.heads + head;
-let sums_{i} = statistics[place_{i}].x;
-statistics[place_{i}].y = delta_{i};",
-            parts.join(" + ")
+        // Σ d_out·out of a row is for the pass of the keys too.
+        let (before, after) = match self.pass {
+            Pass::Forward => ("top[i] = -1e30;", ""),
+            Pass::Query => (
+                "var product = 0.0;",
+                "let place = row * call.heads + head;
+delta[i] = product;
+sums[i] = statistics[place].x;
+statistics[place].y = product;",
+            ),
+            Pass::Key => ("", ""),
+        };
+        if self.pass == Pass::Query {
+            load.push_str("product += dot(own_d_out[own_at + d], out[at + d]);");
+        }
+        let load = self.each_vector(&load);
+        let row = format!(
+            "let row = min(block.x + i, block.y - 1u);
+{}{before}
+{load}{after}",
+            self.places()
         );
+        text.push_str(&self.each_row(&row));
+    }
+
+    /// Where row `row`, the `i`-th that is owned, begins.
+    fn places(self) -> String {
+        let stride = if self.owns_queries() { "q" } else { "k" };
+        let vectors = self.vectors();
+        format!("let at = row * {stride}_stride + own_column;\nlet own_at = i * {vectors}u;\n")
+    }
+
+    /// `body` for each owned row `i`. Several rows have one text, in a loop: lanes in software keep an
+    /// array in memory anyway, and every load and store more takes long to compile. On hardware a
+    /// thread owns one row, and its arrays have constant indices, so that they are registers.
+    fn each_row(self, body: &str) -> String {
+        match self.rows {
+            1 => format!("{{\nconst i = 0u;\n{body}\n}}\n"),
+            rows => format!("for (var i = 0u; i < {rows}u; i++) {{\n{body}\n}}\n"),
+        }
+    }
+
+    /// `body` for each vector `d` of a row, likewise.
+    fn each_vector(self, body: &str) -> String {
+        let vectors = self.vectors();
+        match self.rows {
+            1 => (0..vectors)
+                .map(|d| format!("{{\nconst d = {d}u;\n{body}\n}}\n"))
+                .collect(),
+            _ => format!("for (var d = 0u; d < {vectors}u; d++) {{\n{body}\n}}\n"),
+        }
     }
 
     fn stream(self, text: &mut String) {
@@ -215,7 +256,7 @@ let sums_{j} = kept_{j}.x; let delta_{j} = kept_{j}.y;"
             ("own_k", "q")
         };
         for j in 0..self.streamed {
-            let dot = self.dot(&format!("{own}_{i}"), &format!("{other}_{j}"));
+            let dot = self.dot((own, i), (other, j));
             let seen = if self.owns_queries() {
                 format!("(call.causal == 0u || s + {j}u <= row_{i})")
             } else {
@@ -229,14 +270,14 @@ let sums_{j} = kept_{j}.x; let delta_{j} = kept_{j}.y;"
     }
 
     fn softmax(self, text: &mut String, i: u32) {
-        let largest = (0..self.streamed).fold(format!("top_{i}"), |largest, j| {
+        let largest = (0..self.streamed).fold(format!("top[{i}]"), |largest, j| {
             format!("max({largest}, score_{i}_{j})")
         });
         let _ = writeln!(
             text,
             "let next_{i} = {largest};
-let keep_{i} = exp(top_{i} - next_{i});
-top_{i} = next_{i};"
+let keep_{i} = exp(top[{i}] - next_{i});
+top[{i}] = next_{i};"
         );
         for j in 0..self.streamed {
             let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - next_{i});");
@@ -244,12 +285,13 @@ top_{i} = next_{i};"
         let weights: Vec<_> = (0..self.streamed).map(|j| format!("p_{i}_{j}")).collect();
         let _ = writeln!(
             text,
-            "weight_{i} = weight_{i} * keep_{i} + ({});",
+            "weight[{i}] = weight[{i}] * keep_{i} + ({});",
             weights.join(" + ")
         );
         for d in 0..self.vectors() {
             let terms = self.terms("p", "v", [i, d]);
-            let _ = writeln!(text, "sum_{i}_{d} = sum_{i}_{d} * keep_{i} + {terms};");
+            let at = i * self.vectors() + d;
+            let _ = writeln!(text, "sum[{at}] = sum[{at}] * keep_{i} + {terms};");
         }
     }
 
@@ -260,57 +302,57 @@ top_{i} = next_{i};"
             ("own_v", "d_out", "q")
         };
         for j in 0..self.streamed {
-            let side = if self.owns_queries() { i } else { j };
-            let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - sums_{side});");
-            let dot = self.dot(&format!("{own}_{i}"), &format!("{other}_{j}"));
+            let side = if self.owns_queries() {
+                format!("[{i}]")
+            } else {
+                format!("_{j}")
+            };
+            let _ = writeln!(text, "let p_{i}_{j} = exp(score_{i}_{j} - sums{side});");
+            let dot = self.dot((own, i), (other, j));
             let _ = writeln!(
                 text,
-                "let ds_{i}_{j} = p_{i}_{j} * ({dot} - delta_{side}) * call.scale;"
+                "let ds_{i}_{j} = p_{i}_{j} * ({dot} - delta{side}) * call.scale;"
             );
         }
         for d in 0..self.vectors() {
+            let at = i * self.vectors() + d;
             let of_scores = self.terms("ds", streamed, [i, d]);
-            let _ = writeln!(text, "sum_{i}_{d} += {of_scores};");
+            let _ = writeln!(text, "sum[{at}] += {of_scores};");
             if self.pass == Pass::Key {
                 let of_weights = self.terms("p", "d_out", [i, d]);
-                let _ = writeln!(text, "sum_v_{i}_{d} += {of_weights};");
+                let _ = writeln!(text, "sum_v[{at}] += {of_weights};");
             }
         }
     }
 
     fn store(self, text: &mut String) {
-        let output = match self.pass {
-            Pass::Forward => "out",
-            Pass::Query => "d_q",
-            Pass::Key => "d_k",
+        let (before, store) = match self.pass {
+            Pass::Forward => (
+                "statistics[row * call.heads + head].x = top[i] + log(weight[i]);
+let share = 1.0 / weight[i];",
+                "out[at + d] = sum[own_at + d] * share;",
+            ),
+            Pass::Query => ("", "d_q[at + d] = sum[own_at + d];"),
+            Pass::Key => (
+                "",
+                "d_k[at + d] = sum[own_at + d];\nd_v[at + d] = sum_v[own_at + d];",
+            ),
         };
-        for i in 0..self.rows {
-            let _ = writeln!(text, "if (block.x + {i}u < block.y) {{");
-            if self.pass == Pass::Forward {
-                let _ = writeln!(text, "let share = 1.0 / weight_{i};");
-                let _ = writeln!(
-                    text,
-                    "statistics[row_{i} * call.heads + head].x = top_{i} + log(weight_{i});"
-                );
-            }
-            let factor = if self.pass == Pass::Forward {
-                " * share"
-            } else {
-                ""
-            };
-            for d in 0..self.vectors() {
-                let _ = writeln!(text, "{output}[at_{i} + {d}u] = sum_{i}_{d}{factor};");
-                if self.pass == Pass::Key {
-                    let _ = writeln!(text, "d_v[at_{i} + {d}u] = sum_v_{i}_{d};");
-                }
-            }
-            text.push_str("}\n");
-        }
+        let row = format!(
+            "let row = block.x + i;
+if (row < block.y) {{
+{}{before}
+{}}}",
+            self.places(),
+            self.each_vector(store)
+        );
+        text.push_str(&self.each_row(&row));
     }
 
-    fn dot(self, left: &str, right: &str) -> String {
+    /// A row that is owned by one that is streamed.
+    fn dot(self, (own, i): (&str, u32), (other, j): (&str, u32)) -> String {
         let parts: Vec<_> = (0..self.vectors())
-            .map(|d| format!("dot({left}_{d}, {right}_{d})"))
+            .map(|d| format!("dot({own}[{}], {other}_{j}_{d})", i * self.vectors() + d))
             .collect();
         parts.join(" + ")
     }

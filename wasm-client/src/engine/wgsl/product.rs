@@ -27,6 +27,8 @@ pub(super) struct Product {
     pub(super) columns: u32,
     /// Threads of one workgroup, along columns and rows.
     pub(super) group: [u32; 2],
+    /// Whether the sums are one array, which a loop stores.
+    pub(super) stored_in_loop: bool,
     /// Whether `W` is a part of a larger matrix: `x` is wider then, or `y`, and a forward product may
     /// add to what is there.
     pub(super) is_part: bool,
@@ -144,6 +146,7 @@ for (var s_at = id.x * {vectors}u; k < call.k4; s_at += call.n4) {{"
             transposed,
             integers,
             is_part,
+            ..
         } = self;
         let vectors = columns / 4;
         let first = match (transposed, integers) {
@@ -197,11 +200,24 @@ let y_{i} = call.y_first4 + {i}u * call.y4;"
         for i in 0..rows.max(4) {
             let _ = writeln!(text, "let n_{i} = {i}u * call.n4;");
         }
+        if self.stored_in_loop {
+            let _ = writeln!(text, "var c: array<f32, {}>;", rows * columns);
+            return;
+        }
         for i in 0..rows {
             for j in 0..columns {
                 let _ = write!(text, "var c{i}_{j} = 0.0;");
             }
             text.push('\n');
+        }
+    }
+
+    /// Text of one sum.
+    fn sum(self, i: u32, j: u32) -> String {
+        if self.stored_in_loop {
+            format!("c[{}]", i * self.columns + j)
+        } else {
+            format!("c{i}_{j}")
         }
     }
 
@@ -234,7 +250,8 @@ let y_{i} = call.y_first4 + {i}u * call.y4;"
         for i in 0..self.rows {
             let _ = writeln!(text, "let a{i} = x[x_at + {row}_{i}]{factor};");
             for j in 0..self.columns {
-                let _ = write!(text, "c{i}_{j} += dot(a{i}, t{j});");
+                let sum = self.sum(i, j);
+                let _ = write!(text, "{sum} += dot(a{i}, t{j});");
             }
             text.push('\n');
         }
@@ -258,7 +275,8 @@ for (var r = 0u; r < call.rank; r++) {{"
         for i in 0..rows {
             let _ = writeln!(text, "let l{i} = low[low_at + {i}u * call.rank + r];");
             for j in 0..columns {
-                let _ = write!(text, "c{i}_{j} += l{i} * f{j};");
+                let sum = self.sum(i, j);
+                let _ = write!(text, "{sum} += l{i} * f{j};");
             }
             text.push('\n');
         }
@@ -269,30 +287,57 @@ for (var r = 0u; r < call.rank; r++) {{"
     /// away, which is cheaper to compile than a branch.
     fn store(self, text: &mut String) {
         let vectors = self.columns / 4;
+        for j in 0..if self.transposed { 0 } else { vectors } {
+            let _ = writeln!(
+                text,
+                "let bias_{j} = select(vec4<f32>(), bias[id.x * {vectors}u + {j}u], call.add != 0u);"
+            );
+        }
+        if self.stored_in_loop {
+            self.store_in_loop(text);
+            return;
+        }
         let row = if self.is_part { "y" } else { "n" };
-        for j in 0..vectors {
-            if !self.transposed {
-                let _ = writeln!(
-                    text,
-                    "let bias_{j} = select(vec4<f32>(), bias[id.x * {vectors}u + {j}u], call.add != 0u);"
-                );
-            }
-            let c = 4 * j;
-            let (c1, c2, c3) = (c + 1, c + 2, c + 3);
-            for i in 0..self.rows {
-                let addend = if self.transposed {
-                    "select(vec4<f32>(), y[at], call.add != 0u)".to_owned()
-                } else if self.is_part {
-                    format!("bias_{j} + select(vec4<f32>(), y[at], call.adds != 0u)")
-                } else {
-                    format!("bias_{j}")
-                };
-                let _ = writeln!(
-                    text,
-                    "{{ let at = y_at + {row}_{i} + {j}u;
-y[at] = vec4<f32>(c{i}_{c}, c{i}_{c1}, c{i}_{c2}, c{i}_{c3}) + {addend}; }}"
-                );
+        for i in 0..self.rows {
+            for j in 0..vectors {
+                let sums = [0, 1, 2, 3].map(|lane| self.sum(i, 4 * j + lane));
+                let _ = writeln!(text, "{{ let at = y_at + {row}_{i} + {j}u;");
+                self.store_vector(text, j, &sums.join(", "));
             }
         }
+    }
+
+    /// The same for all rows in one text.
+    fn store_in_loop(self, text: &mut String) {
+        let Self { rows, columns, .. } = self;
+        let row = if self.is_part {
+            "call.y_first4 + i * call.y4"
+        } else {
+            "i * call.n4"
+        };
+        let _ = writeln!(
+            text,
+            "for (var i = 0u; i < {rows}u; i++) {{
+let row_at = y_at + {row};
+let c_at = i * {columns}u;"
+        );
+        for j in 0..columns / 4 {
+            let sums = [0, 1, 2, 3].map(|lane| format!("c[c_at + {}u]", 4 * j + lane));
+            let _ = writeln!(text, "{{ let at = row_at + {j}u;");
+            self.store_vector(text, j, &sums.join(", "));
+        }
+        text.push_str("}\n");
+    }
+
+    /// One vector, at `at`.
+    fn store_vector(self, text: &mut String, j: u32, sums: &str) {
+        let addend = if self.transposed {
+            "select(vec4<f32>(), y[at], call.add != 0u)".to_owned()
+        } else if self.is_part {
+            format!("bias_{j} + select(vec4<f32>(), y[at], call.adds != 0u)")
+        } else {
+            format!("bias_{j}")
+        };
+        let _ = writeln!(text, "y[at] = vec4<f32>({sums}) + {addend}; }}");
     }
 }

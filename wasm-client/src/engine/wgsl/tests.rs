@@ -17,6 +17,7 @@ const TALL: Tuning = Tuning {
     rows: 6,
     columns: 16,
     group: [4, 1],
+    stored_in_loop: true,
     attention_rows: 2,
     attention_streamed: 3,
 };

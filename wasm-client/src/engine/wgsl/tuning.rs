@@ -12,6 +12,8 @@ pub struct Tuning {
     pub(super) columns: u32,
     /// Threads of a product's workgroup, along columns and rows.
     pub(super) group: [u32; 2],
+    /// Whether a product's sums are one array, which a loop stores.
+    pub(super) stored_in_loop: bool,
     /// Rows of attention that one thread owns.
     pub(super) attention_rows: u32,
     /// Rows that it streams past them at a time.
@@ -19,13 +21,15 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// For lanes in software: loads are dear and registers are memory anyway, so tiles are large. Larger
-    /// ones are no faster here, and take many times as long to compile.
+    /// For lanes in software: a vector's load costs as much as seven products of vectors, and registers
+    /// are memory anyway, so tiles are large. Still larger ones gain less than they take longer to
+    /// compile; of 16 columns a matrix of nearly any width has a multiple, so that there is one kernel.
     pub const SOFTWARE: Self = Self {
-        rows: 12,
+        rows: 24,
         columns: 16,
         group: [4, 1],
-        attention_rows: 1,
+        stored_in_loop: true,
+        attention_rows: 4,
         attention_streamed: 1,
     };
     /// For hardware: tiles that fit its registers, many threads.
@@ -33,6 +37,7 @@ impl Tuning {
         rows: 8,
         columns: 8,
         group: [8, 8],
+        stored_in_loop: false,
         attention_rows: 1,
         attention_streamed: 4,
     };
@@ -59,6 +64,7 @@ impl Tuning {
             rows: self.rows,
             columns,
             group: self.group,
+            stored_in_loop: self.stored_in_loop,
             is_part: false,
         })
     }
