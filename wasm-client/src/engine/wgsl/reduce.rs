@@ -4,7 +4,7 @@ use super::super::EngineError;
 use super::WgslKernels;
 use super::commands::Dispatch;
 use super::memory::GpuBuffer;
-use super::shader::Shader;
+use super::shader::{Shader, in_two_dimensions};
 
 /// `out[offset + j·strides[0] + n·strides[1]] = scale · Σ_rows p[row, j]·q[row, n]`.
 pub(super) struct Reduction<'a> {
@@ -35,12 +35,11 @@ impl WgslKernels {
             sum.check(rows, &self.adapter.gradient)?;
         }
         let ones = both.map(|sum| u32::from(sum.is_some_and(|sum| sum.p.is_none())));
-        let columns = both.map(|sum| sum.map_or(0, Reduction::groups));
+        let groups = both.map(|sum| sum.map_or(0, Reduction::groups));
         let [first_words, second_words] = both.map(|sum| sum.map_or([0; 6], Reduction::words));
-        let head = [rows as u32, columns[0], ones[0], ones[1]];
+        let head = [rows as u32, groups[0], ones[0], ones[1]];
         let words = [&head[..], &first_words, &second_words].concat();
         let last = second.unwrap_or(first);
-        let down = first.sizes[0].max(last.sizes[0]).div_ceil(4) as u32;
         self.commands.dispatch(
             &self.device,
             &Dispatch {
@@ -53,16 +52,17 @@ impl WgslKernels {
                     &self.adapter.gradient,
                 ],
                 words: &words,
-                groups: [columns[0] + columns[1], down, 1],
+                groups: in_two_dimensions(groups[0] + groups[1]),
             },
         )
     }
 }
 
 impl Reduction<'_> {
-    /// Workgroups along its columns.
+    /// Workgroups of 4 by 16 results.
     fn groups(&self) -> u32 {
-        self.sizes[1].div_ceil(16) as u32
+        let [j_len, n_len] = self.sizes;
+        (j_len.div_ceil(4) * n_len.div_ceil(16)) as u32
     }
 
     /// Its part of the uniform.

@@ -1,5 +1,5 @@
 // out[j, n] = scale · Σ_rows p[row, j]·q[row, n]: gradients of weights, factors and biases. Two such
-// sums share a dispatch: the first takes the first columns of workgroups, the second the others.
+// sums share a dispatch: the first takes the first workgroups, the second the others.
 // A workgroup owns 4 × 16 results; its 8 slices of rows are summed through workgroup memory.
 struct Call {
   rows: u32, first_groups: u32, first_ones: u32, second_ones: u32,
@@ -22,12 +22,16 @@ var<workgroup> parts: array<f32, 512>;
 @compute @workgroup_size(4, 8)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let j = group.y * J;
-  let is_second = group.x >= call.first_groups;
-  let n = 16u * select(group.x, group.x - call.first_groups, is_second);
+  let of_both = group.y * groups.x + group.x;
+  let is_second = of_both >= call.first_groups;
+  let own = select(of_both, of_both - call.first_groups, is_second);
+  let across = (select(call.first_n_len, call.second_n_len, is_second) + 15u) / 16u;
+  let j = own / across * J;
+  let n = own % across * 16u;
   var sums: array<vec4<f32>, 4>;
   if (is_second) {
     if (j < call.second_j_len) { sums = second_sums(j, n + local.x, local.y); }

@@ -11,13 +11,14 @@ fn first_values(row: u32, columns: vec4<u32>) -> vec4<f32> {
 }
 
 // Sums of 4 columns of p by this lane's four columns of q, over the rows of one slice. The four
-// lie four apart, so that neighbouring lanes read neighbouring values.
+// lie four apart, so that neighbouring lanes read neighbouring values. Of few rows the first slices
+// have all, and the others nothing to do.
 fn first_sums(j: u32, n: u32, slice: u32) -> array<vec4<f32>, 4> {
   let columns = min(vec4<u32>(n, n + 4u, n + 8u, n + 12u), vec4<u32>(call.first_n_len - 1u));
   var c0 = vec4<f32>(); var c1 = vec4<f32>(); var c2 = vec4<f32>(); var c3 = vec4<f32>();
-  for (var row = slice; row < call.rows; row += 4u * SLICES) {
+  for (var row = 4u * slice; row < call.rows; row += 4u * SLICES) {
     // Rows past the end are read as the last one and count nothing.
-    let wanted = row + vec4<u32>(0u, SLICES, 2u * SLICES, 3u * SLICES);
+    let wanted = row + vec4<u32>(0u, 1u, 2u, 3u);
     let rows = min(wanted, vec4<u32>(call.rows - 1u));
     let counts = select(vec4<f32>(), vec4<f32>(1.0), wanted < vec4<u32>(call.rows));
     let q0 = counts.x * first_values(rows.x, columns);

@@ -142,7 +142,11 @@ fn embed(integers: Option<Integers>) -> String {
 
 /// Workgroups of 64 for `count` threads, in two dimensions where one is not enough.
 pub(super) fn linear_groups(count: u32) -> [u32; 3] {
-    let groups = count.div_ceil(64);
+    in_two_dimensions(count.div_ceil(64))
+}
+
+/// So many workgroups, and some more where one dimension does not hold them.
+pub(super) fn in_two_dimensions(groups: u32) -> [u32; 3] {
     let down = groups.div_ceil(65_535).max(1);
     [groups.div_ceil(down).max(1), down, 1]
 }
