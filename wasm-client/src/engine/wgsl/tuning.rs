@@ -21,9 +21,9 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// For lanes in software: a vector's load costs as much as seven products of vectors, and registers
+    /// For lanes in software: a vector's load costs as much as several products of vectors, and registers
     /// are memory anyway, so tiles are large. Still larger ones gain less than they take longer to
-    /// compile; of 16 columns a matrix of nearly any width has a multiple, so that there is one kernel.
+    /// compile. Nearly every width is a multiple of 16, so that one kernel serves.
     pub const SOFTWARE: Self = Self {
         rows: 24,
         columns: 16,
