@@ -48,6 +48,8 @@ export async function evaluate(plan) {
     model.startText({ seed: 0n });
     found.next.push(await model.nextToken(Uint32Array.from(sequence)));
   }
+  found.rewound = [];
+  for (const sequence of plan.sequences) found.rewound.push(await rewound(model, sequence));
   const given = await model.exportPeft();
   model.removeAdapter();
   found.offLoss = await loss();
@@ -58,6 +60,15 @@ export async function evaluate(plan) {
   for (let step = 0; step < 4; step++) found.losses.push(await model.step(...packed()));
   found.refusal = await refusal(engine, plan, config);
   return found;
+}
+
+/** The next token of a sequence of which the first half was read already, with something else behind it. */
+async function rewound(model, sequence) {
+  const half = Math.floor(sequence.length / 2);
+  model.startText({ seed: 0n });
+  await model.nextToken(Uint32Array.from([...sequence.slice(0, half), ...sequence.slice(0, 2)]));
+  model.rewindText(half, { seed: 0n });
+  return model.nextToken(Uint32Array.from(sequence.slice(half)));
 }
 
 /** What is said of files that do not fit their configuration. */

@@ -1,6 +1,7 @@
 // Small decoders in real Chromium against what transformers and PEFT compute with them: losses with
-// and without an adapter, the likeliest next token, an adapter given out and taken back. CHOIR_OUT
-// names target/choir; the files are those of wasm-client/tests/miniatures.
+// and without an adapter, the likeliest next token, also of a text that was gone back in, an adapter
+// given out and taken back. CHOIR_OUT names target/choir; the files are those of
+// wasm-client/tests/miniatures.
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -48,6 +49,7 @@ for (const name of ["llama", "llama_tied", "qwen3", "gpt2"]) {
       isNear(found.offLoss, reference.loss, "loss with the adapter off again");
       const expected = reference.sequences.map((_, i) => likeliest(tensor(name, "adapted.logits"), reference.sequences, i));
       assert.deepEqual(found.next, expected);
+      assert.deepEqual(found.rewound, expected, "a text that was gone back in");
       assert.ok(found.losses.at(-1) < found.losses[0], `training: ${found.losses}`);
       assert.match(found.refusal, /tensor .* is not known|has shape/);
     });

@@ -57,6 +57,22 @@ impl<T: Clone> Continuation<T> {
         self.past = 0;
     }
 
+    /// Forgets all but the first `rows`: the next tokens are written over the others.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfRange`] where fewer were read; nothing has changed then.
+    pub fn rewind(&mut self, rows: usize) -> Result<(), EngineError> {
+        if rows > self.past {
+            return Err(EngineError::OutOfRange {
+                what: "rows of the text that are kept",
+                value: rows,
+                limit: self.past + 1,
+            });
+        }
+        self.past = rows;
+        Ok(())
+    }
+
     /// Reads tokens; yields the logits of the one that should follow, `[vocabulary]`. A soft prompt
     /// goes before the first.
     ///

@@ -8,8 +8,10 @@ use choir_shared::task::{
     SoftPromptConfig, TaskConfig, workload,
 };
 use choir_wasm_client::adapter::initial::{Sources, initial_adapter};
+use choir_wasm_client::engine::EngineError;
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::record::Recorded;
+use choir_wasm_client::generate::Continuation;
 use choir_wasm_client::language::dataset::{Row, sliding};
 use choir_wasm_client::model::decoder::{DecoderAdapter, DecoderShape};
 use choir_wasm_client::train::language_task::LanguageTaskTrainer;
@@ -191,4 +193,59 @@ fn what_is_not_the_tasks_is_refused() {
         Err(TrainError::Engine(_))
     ));
     assert!(trainer.set_adapter(&[0.0; 3]).is_err());
+}
+
+#[test]
+fn without_its_adapter_a_trainer_is_the_base_model_until_one_is_set() {
+    let task = task();
+    let zero = version_zero(&task);
+    let mut base = trainer(task.clone());
+    let mut trainer = trainer(task);
+    trainer.set_adapter(&zero).expect("an adapter");
+    trainer.set_rows(rows(), 7).expect("rows");
+    pollster::block_on(trainer.steps(5)).expect("steps");
+    let trained = pollster::block_on(trainer.adapter()).expect("the adapter");
+    let with = likeliest_logit(&mut trainer);
+    trainer.remove_adapter().expect("none");
+    base.remove_adapter().expect("none");
+    assert_eq!(likeliest_logit(&mut trainer), likeliest_logit(&mut base));
+    assert!(matches!(
+        pollster::block_on(trainer.steps(1)),
+        Err(TrainError::TooEarly("set the adapter"))
+    ));
+    trainer.set_adapter(&trained).expect("an adapter");
+    assert_eq!(likeliest_logit(&mut trainer), with);
+}
+
+/// The highest logit behind a short text.
+fn likeliest_logit(trainer: &mut LanguageTaskTrainer<Engine>) -> f32 {
+    let room = trainer.room();
+    let (engine, decoder) = trainer.parts().expect("a decoder");
+    let mut text = Continuation::new(engine, decoder, room).expect("a text");
+    let logits = pollster::block_on(text.read(engine, decoder, &[3, 4, 5])).expect("logits");
+    logits.into_iter().fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[test]
+fn a_text_that_is_rewound_goes_on_as_one_that_was_read_anew() {
+    let task = task();
+    let mut trainer = trainer(task.clone());
+    trainer.set_adapter(&version_zero(&task)).expect("zero");
+    let (engine, decoder) = trainer.parts().expect("a decoder");
+    let prompt = decoder.adapter().num_virtual_tokens() as usize;
+    let mut text = Continuation::new(engine, decoder, 32).expect("a text");
+    let mut anew = Continuation::new(engine, decoder, 32).expect("a text");
+    pollster::block_on(text.read(engine, decoder, &[3, 4, 5, 6, 7])).expect("logits");
+    text.rewind(prompt + 3).expect("rows that were read");
+    let found = pollster::block_on(text.read(engine, decoder, &[8, 9])).expect("logits");
+    let expected =
+        pollster::block_on(anew.read(engine, decoder, &[3, 4, 5, 8, 9])).expect("logits");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+    }
+    let beyond = prompt + 6;
+    assert!(matches!(
+        text.rewind(beyond),
+        Err(EngineError::OutOfRange { value, .. }) if value == beyond
+    ));
 }

@@ -9,18 +9,16 @@ use super::trainer::{CountsView, InfoView, precision_of};
 use crate::adapter::peft::{Imported, decoder_modules, export_lora, import};
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{AdamW, Engine};
-use crate::generate::Continuation;
 use crate::language::dataset::Row;
-use crate::language::sampling::Sampler;
 use crate::model::config::{Architecture, ModelConfig, ModelShape};
 use crate::model::decoder::{DecoderAdapter, DecoderLora};
 use crate::model::decoder_loader::DecoderLoader;
 use crate::model::llama2c::Llama2cCheckpoint;
 use crate::train::language::LanguageTrainer;
-use views::{
-    LoraView, PeftView, SamplingView, ScoreView, ShapeView, no_such_target, rows, too_early,
-};
+use text::Text;
+use views::{LoraView, PeftView, ScoreView, ShapeView, no_such_target, no_text, rows, too_early};
 
+pub(super) mod text;
 pub(super) mod views;
 
 type Tensor = <DeviceEngine as Engine>::Tensor;
@@ -47,13 +45,6 @@ struct Ready {
     architecture: Architecture,
     trainer: LanguageTrainer<DeviceEngine>,
     text: Option<Text>,
-}
-
-/// A text under way.
-struct Text {
-    continuation: Continuation<Tensor>,
-    sampler: Sampler,
-    tokens: Vec<u32>,
 }
 
 #[wasm_bindgen]
@@ -306,36 +297,28 @@ impl LanguageModel {
     /// temperature the likeliest token is taken.
     #[wasm_bindgen(js_name = startText)]
     pub fn start_text(&mut self, settings: JsValue) -> Result<(), ApiError> {
-        let settings: SamplingView = match settings.is_undefined() {
-            true => SamplingView::default(),
-            false => serde_wasm_bindgen::from_value(settings)?,
-        };
-        let sampler = Sampler::new(settings.sampling())?;
         let ready = self.ready()?;
         let (engine, decoder) = ready.trainer.parts();
-        let context = decoder.shape().context;
-        let capacity = settings.capacity.unwrap_or(context).min(context);
-        let continuation = Continuation::new(engine, decoder, capacity)?;
-        ready.text = Some(Text {
-            continuation,
-            sampler,
-            tokens: Vec::new(),
-        });
+        ready.text = Some(Text::start(engine, decoder, settings)?);
         Ok(())
+    }
+
+    /// Forgets all but the first `count` tokens of the text, whose keys and values stay; the next
+    /// ones are chosen by these settings, as in `startText`.
+    #[wasm_bindgen(js_name = rewindText)]
+    pub fn rewind_text(&mut self, count: usize, settings: JsValue) -> Result<(), ApiError> {
+        let ready = self.ready()?;
+        let text = ready.text.as_mut().ok_or_else(no_text)?;
+        text.rewind(ready.trainer.decoder(), count, settings)
     }
 
     /// Reads tokens into the text; yields the one that follows, which is not read yet.
     #[wasm_bindgen(js_name = nextToken)]
     pub async fn next_token(&mut self, tokens: Vec<u32>) -> Result<u32, ApiError> {
         let ready = self.ready()?;
-        let text = ready
-            .text
-            .as_mut()
-            .ok_or_else(|| too_early("start a text"))?;
-        text.tokens.extend(&tokens);
+        let text = ready.text.as_mut().ok_or_else(no_text)?;
         let (engine, decoder) = ready.trainer.parts();
-        let logits = text.continuation.read(engine, decoder, &tokens).await?;
-        Ok(text.sampler.next(&logits, &text.tokens)?)
+        text.next(engine, decoder, &tokens).await
     }
 }
 

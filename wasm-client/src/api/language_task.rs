@@ -9,7 +9,8 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use super::clock::milliseconds;
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
-use super::language_model::views::rows;
+use super::language_model::text::Text;
+use super::language_model::views::{no_text, rows};
 use super::trainer::{CountsView, InfoView, PreparationView, StepsView};
 use crate::engine::{OptimizerState, Preparation};
 use crate::train::language_task::LanguageTaskTrainer;
@@ -26,6 +27,8 @@ struct EvaluationView {
 #[wasm_bindgen]
 pub struct LanguageTrainer {
     inner: LanguageTaskTrainer<DeviceEngine>,
+    /// A text under way, by the adapter as it was when it began.
+    text: Option<Text>,
 }
 
 #[wasm_bindgen]
@@ -38,7 +41,7 @@ impl LanguageTrainer {
             .check()
             .map_err(|error| ApiError::new("bad-task", &error))?;
         let inner = LanguageTaskTrainer::new(open_engine().await?, config)?;
-        Ok(Self { inner })
+        Ok(Self { inner, text: None })
     }
 
     /// `null`: the memory of a decoder's step is not counted beforehand.
@@ -71,7 +74,45 @@ impl LanguageTrainer {
     /// Loads an adapter; the optimizer starts anew.
     #[wasm_bindgen(js_name = setAdapter)]
     pub fn set_adapter(&mut self, flat: &[f32]) -> Result<(), ApiError> {
+        self.text = None;
         Ok(self.inner.set_adapter(flat)?)
+    }
+
+    /// Takes the adapter off, until another one is set: what is left is the base model.
+    #[wasm_bindgen(js_name = removeAdapter)]
+    pub fn remove_adapter(&mut self) -> Result<(), ApiError> {
+        self.text = None;
+        Ok(self.inner.remove_adapter()?)
+    }
+
+    /// Tokens that a text can have.
+    pub fn room(&self) -> usize {
+        self.inner.room()
+    }
+
+    /// Begins a text, as `LanguageModel.startText` does.
+    #[wasm_bindgen(js_name = startText)]
+    pub fn start_text(&mut self, settings: JsValue) -> Result<(), ApiError> {
+        let (engine, decoder) = self.inner.parts()?;
+        self.text = Some(Text::start(engine, decoder, settings)?);
+        Ok(())
+    }
+
+    /// Forgets all but the first `count` tokens of the text, whose keys and values stay; the next
+    /// ones are chosen by these settings.
+    #[wasm_bindgen(js_name = rewindText)]
+    pub fn rewind_text(&mut self, count: usize, settings: JsValue) -> Result<(), ApiError> {
+        let (_, decoder) = self.inner.parts()?;
+        let text = self.text.as_mut().ok_or_else(no_text)?;
+        text.rewind(decoder, count, settings)
+    }
+
+    /// Reads tokens into the text; yields the one that follows, which is not read yet.
+    #[wasm_bindgen(js_name = nextToken)]
+    pub async fn next_token(&mut self, tokens: Vec<u32>) -> Result<u32, ApiError> {
+        let (engine, decoder) = self.inner.parts()?;
+        let text = self.text.as_mut().ok_or_else(no_text)?;
+        text.next(engine, decoder, &tokens).await
     }
 
     /// The adapter as it is now.
@@ -101,6 +142,7 @@ impl LanguageTrainer {
 
     /// Goes on behind `steps` steps on the rows set just before.
     pub fn resume(&mut self, adapter: &[f32], moments: &[f32], steps: u32) -> Result<(), ApiError> {
+        self.text = None;
         let (first, second) = moments.split_at(moments.len() / 2);
         let state = OptimizerState {
             first: first.to_vec(),
@@ -112,6 +154,7 @@ impl LanguageTrainer {
 
     /// Trains on so many batches.
     pub async fn steps(&mut self, count: u32) -> Result<JsValue, ApiError> {
+        self.text = None;
         let start = milliseconds();
         let losses = self.inner.steps(count).await?;
         let milliseconds = milliseconds() - start;

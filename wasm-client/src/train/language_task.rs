@@ -12,6 +12,7 @@ use crate::engine::decoder::DecoderEngine;
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{AdamW, DeviceInfo, EngineError, OptimizerState, StepCounts};
 use crate::language::dataset::Row;
+use crate::model::Decoder;
 use crate::model::config::Architecture;
 use crate::model::decoder::{DecoderAdapter, DecoderShape};
 use crate::model::decoder_loader::DecoderLoader;
@@ -92,6 +93,20 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
         &self.layout
     }
 
+    /// Tokens that a text can have beside the soft prompt.
+    pub fn room(&self) -> usize {
+        let prompt = self.adapter.num_virtual_tokens() as usize;
+        self.shape.context.saturating_sub(prompt)
+    }
+
+    /// Engine and decoder, for going on with a text.
+    ///
+    /// # Errors
+    /// [`TrainError::TooEarly`] without weights.
+    pub fn parts(&mut self) -> Result<(&mut E, &Decoder<E::Tensor>), TrainError> {
+        Ok(self.trainer()?.parts())
+    }
+
     /// The next bytes of the weights' file, in any chunking.
     ///
     /// # Errors
@@ -150,10 +165,25 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
     /// # Errors
     /// [`EngineError::Shape`] if it has another length than the layout.
     pub fn set_adapter(&mut self, flat: &[f32]) -> Result<(), TrainError> {
+        if !self.has_adapter {
+            let adapter = self.adapter.clone();
+            self.trainer()?.attach(adapter);
+        }
         self.trainer()?.set_adapter(flat)?;
         self.has_adapter = true;
         self.steps = 0;
         Ok(())
+    }
+
+    /// Takes the adapter off, until another one is set: what is left is the base model.
+    ///
+    /// # Errors
+    /// [`TrainError::TooEarly`] without weights.
+    pub fn remove_adapter(&mut self) -> Result<(), TrainError> {
+        self.has_adapter = false;
+        let trainer = self.trainer()?;
+        trainer.attach(DecoderAdapter::default());
+        trainer.set_adapter(&[])
     }
 
     /// The adapter as it is now.

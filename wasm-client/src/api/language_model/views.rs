@@ -1,6 +1,7 @@
 //! What crosses between JavaScript and a language model, and the errors that its parts have.
 
 use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsValue;
 
 use crate::adapter::peft::PeftError;
 use crate::api::error::ApiError;
@@ -58,6 +59,14 @@ pub(super) struct PeftView {
 }
 
 impl SamplingView {
+    /// The usual ones where none are given.
+    pub(super) fn read(settings: JsValue) -> Result<Self, ApiError> {
+        if settings.is_undefined() {
+            return Ok(Self::default());
+        }
+        Ok(serde_wasm_bindgen::from_value(settings)?)
+    }
+
     /// Greedy where nothing else is said.
     pub(super) fn sampling(&self) -> Sampling {
         let plain = Sampling::default();
@@ -104,6 +113,10 @@ pub(super) fn no_such_target(name: &str, targets: &[DecoderTarget]) -> ApiError 
 
 pub(super) fn too_early(first: &str) -> ApiError {
     ApiError::new("internal", &format!("{first} first"))
+}
+
+pub(in crate::api) fn no_text() -> ApiError {
+    too_early("start a text")
 }
 
 impl From<ConfigError> for ApiError {
