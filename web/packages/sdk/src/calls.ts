@@ -8,7 +8,9 @@ import type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, Roun
 import type { Example } from "./examples.ts";
 import type { ModuleTable } from "./files.ts";
 import type { HeldOutOptions } from "./held_out.ts";
+import type { SamplingSettings } from "./modules.ts";
 import type { Policy } from "./policy.ts";
+import type { SuggestionEnd } from "./suggestion_end.ts";
 
 /** Where things are. */
 export interface Origin {
@@ -46,6 +48,46 @@ export interface PredictArgs {
   readonly texts: readonly string[];
 }
 
+/** By what a text is gone on with: the base model alone, the newest global adapter, or one that this tab trained. */
+export type AdapterChoice = "base" | "global" | "own";
+
+/** What goes on with texts. */
+export interface WriterReport {
+  readonly engine: EngineReport;
+  /** Of the global adapter. */
+  readonly version: number;
+  /** Tokens that the model sees at once. */
+  readonly room: number;
+}
+
+export interface StartTextArgs {
+  /** The visitor's text up to the caret. */
+  readonly text: string;
+  readonly adapter: AdapterChoice;
+  readonly sampling: SamplingSettings;
+  /** Tokens that may follow. */
+  readonly most: number;
+  /** What ends it before that. */
+  readonly end: SuggestionEnd;
+}
+
+/** How far a text has come. */
+export interface Continued {
+  /** What follows on the visitor's text, as far as it has come. */
+  readonly text: string;
+  /** Nothing will be added. */
+  readonly finished: boolean;
+  readonly tokens: number;
+  /** Until the first token, the reading of the text included. */
+  readonly firstMs: number;
+  /** All the others together. */
+  readonly nextMs: number;
+  /** Tokens of the visitor's text that need not be read again. */
+  readonly reused: number;
+  /** Of the global adapter. */
+  readonly version: number;
+}
+
 export type TrainReport =
   | { readonly outcome: "trained"; readonly version: number; readonly msPerStep: number | null }
   | { readonly outcome: "finished"; readonly successor: string | null };
@@ -75,6 +117,15 @@ export type Calls = {
   evaluate: { args: Record<never, never>; result: Evaluation | null };
   classify: { args: { readonly texts: readonly string[] }; result: readonly Classification[] };
   predict: { args: PredictArgs; result: readonly Classification[] };
+  /** Loads a language task's model and its newest global adapter, to go on with texts by it. */
+  openWriter: { args: { readonly task: string; readonly engine: EngineWish }; result: WriterReport };
+  /** Hands over an adapter that another thread of this tab has trained. */
+  giveOwn: { args: { readonly values: Float32Array | null }; result: null };
+  startText: { args: StartTextArgs; result: null };
+  /** Goes on with the text that was started, for a moment. */
+  continueText: { args: Record<never, never>; result: Continued };
+  /** What this tab's last finished training made, before anything was summed. */
+  trainedAdapter: { args: Record<never, never>; result: Float32Array | null };
   /** Holds the local steps for a reason, or lets them go on by `null`. */
   hold: { args: { readonly reason: string | null }; result: null };
   useEngine: { args: { readonly engine: EngineKind }; result: null };

@@ -19,6 +19,7 @@ import type { JoinOptions } from "./session.ts";
 import { Session } from "./session.ts";
 import type { Trainer } from "./trainer.ts";
 import { ThreadTrainer } from "./trainer.ts";
+import { WritingAssistant } from "./writing_assistant.ts";
 
 export interface ChoirOptions {
   /** The edge aggregator's address; the page's own origin if not given. */
@@ -57,6 +58,11 @@ export interface Choir {
    * without the text leaving the tab. The first call loads the model.
    */
   predict(text: string, options?: PredictOptions): Promise<Classification>;
+  /**
+   * Goes on with texts by a language task's decoder, in a thread of its own and without taking part:
+   * what `predict` is to a classifier. The model is loaded by its first suggestion.
+   */
+  writingAssistant(options?: PredictOptions & { readonly engine?: EngineWish }): WritingAssistant;
   /** What has left this browser on this site for Choir: sizes and digests, never content. */
   receipt(): Promise<PrivacyReceipt>;
   /** In which rounds this browser has taken part, and what that has cost; read here, sent nowhere. */
@@ -78,6 +84,7 @@ class PageChoir implements Choir {
   readonly #options: ChoirOptions;
   #trainer: Trainer | null = null;
   #reader: Reader | null = null;
+  #assistants: WritingAssistant[] = [];
   #events = new EventStream();
   #session: Session | null = null;
   /** For where the browser denies storage. */
@@ -125,6 +132,25 @@ class PageChoir implements Choir {
     }
   }
 
+  writingAssistant({ onEvent, engine }: PredictOptions & { readonly engine?: EngineWish } = {}): WritingAssistant {
+    const trainer = new ThreadTrainer(this.#startThread(), (event) => {
+      this.#hear(event);
+      onEvent?.(event);
+    });
+    let task: Promise<string> | null = null;
+    const assistant = new WritingAssistant({
+      trainer,
+      engine: engine ?? this.#options.engine ?? "auto",
+      task: () => {
+        const asked = (task ??= this.#taskOf(trainer));
+        asked.catch(() => (task = null));
+        return asked;
+      },
+    });
+    this.#assistants.push(assistant);
+    return assistant;
+  }
+
   async receipt(): Promise<PrivacyReceipt> {
     return (await keptReceipt()) ?? asReceipt(this.#sent, new Date(), location.origin);
   }
@@ -147,6 +173,7 @@ class PageChoir implements Choir {
   close(): void {
     this.#reader?.trainer.close();
     this.#reader = null;
+    for (const assistant of this.#assistants.splice(0)) assistant.close();
     this.#session?.close();
     this.#trainer?.close();
     this.#trainer = null;

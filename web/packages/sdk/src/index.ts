@@ -3,7 +3,7 @@
  * `for await` over the session's events.
  */
 
-export type { Classification } from "./calls.ts";
+export type { AdapterChoice, Classification, WriterReport } from "./calls.ts";
 export type { UnfinishedTraining } from "./checkpoint_files.ts";
 export { createChoir } from "./choir.ts";
 export type { Choir, ChoirOptions, PredictOptions } from "./choir.ts";
@@ -15,7 +15,7 @@ export type { Example, ParsedExamples, RefusedLine } from "./examples.ts";
 export { DEFAULT_HELD_OUT, shuffle } from "./held_out.ts";
 export type { HeldOutOptions } from "./held_out.ts";
 export type { Participation, TaskLedger } from "./ledger.ts";
-export type { Helper, MemoryPlan } from "./modules.ts";
+export type { Helper, MemoryPlan, SamplingSettings } from "./modules.ts";
 export { parsePassages } from "./passages.ts";
 export { DEFAULT_PAUSES } from "./pauses.ts";
 export type { PauseCause } from "./pauses.ts";
@@ -24,4 +24,7 @@ export type { Policy, UploadCount } from "./policy.ts";
 export type { PrivacyReceipt, ReceiptEntry, SendingKind } from "./receipt.ts";
 export { sentence } from "./sentence.ts";
 export type { JoinOptions, Session } from "./session.ts";
+export type { SuggestionEnd } from "./suggestion_end.ts";
 export { trustInWords } from "./task_view.ts";
+export { WritingAssistant } from "./writing_assistant.ts";
+export type { SuggestOptions, Suggestion } from "./writing_assistant.ts";

@@ -4,7 +4,7 @@
  */
 
 import { ByteMeter, jitteredWait } from "./aggregator.ts";
-import type { Args, CallName, Calls, Classification, Contribution, OpenArgs, PredictArgs, Result, TrainReport } from "./calls.ts";
+import type { Args, CallName, Calls, Classification, Contribution, OpenArgs, Result, TrainReport } from "./calls.ts";
 import type { TrainingKey } from "./checkpoint.ts";
 import { digestExamples } from "./checkpoint.ts";
 import { contribute } from "./contribution.ts";
@@ -18,12 +18,14 @@ import { Lock } from "./lock.ts";
 import { asFloats, Model, progressOf } from "./model.ts";
 import type { ParticipationHandle, TaskStatus } from "./modules.ts";
 import { observe } from "./observe.ts";
+import type { PredictorContext } from "./predictor.ts";
 import { classifyTexts, Predictor } from "./predictor.ts";
 import { report } from "./report.ts";
 import { runResumableSteps } from "./resumable.ts";
 import { checkPolicy, factsOf, summary } from "./task_view.ts";
 import type { Labelled } from "./tokens.ts";
 import type { Trainer } from "./trainer.ts";
+import { Writer } from "./writer.ts";
 
 /** What `open` sets up. */
 interface Work {
@@ -63,7 +65,10 @@ export class LocalTrainer implements Trainer {
   #home: Home | null = null;
   #work: Work | null = null;
   #held: HeldUpdate | null = null;
-  #predictor: Predictor | null = null;
+  /** What the last finished training made. */
+  #trained: Float32Array | null = null;
+  readonly #predictor = once(() => new Predictor(this.#reading()));
+  readonly #writer = once(() => new Writer(this.#reading()));
   /** Told once, however long it takes. */
   #waitingFor: string | null = null;
 
@@ -89,7 +94,12 @@ export class LocalTrainer implements Trainer {
     contribute: () => this.#contribute(this.#opened()),
     evaluate: () => this.#evaluateNewest(this.#opened()),
     classify: ({ texts }) => this.#classify(this.#opened(), texts),
-    predict: (args) => this.#predict(args),
+    predict: ({ task, engine, texts }) => this.#lock.run(() => this.#predictor().predict(task, engine, texts)),
+    openWriter: ({ task, engine }) => this.#lock.run(() => this.#writer().open(task, engine)),
+    giveOwn: ({ values }) => this.#lock.run(() => this.#writer().giveOwn(values)),
+    startText: (args) => this.#lock.run(() => this.#writer().start(args)),
+    continueText: () => this.#lock.run(() => this.#writer().goOn()),
+    trainedAdapter: async () => this.#trained,
     hold: ({ reason }) => this.#hold(reason),
     useEngine: ({ engine }) => this.#useEngine(this.#opened(), engine),
     leave: () => this.#leave(),
@@ -222,6 +232,7 @@ export class LocalTrainer implements Trainer {
         emit: this.#emit,
         goOn: () => !work.abort.signal.aborted && work.wantedEngine === null,
       });
+      this.#trained = after;
       const values = this.#at().protocol.subtract(after, before);
       if (!values.every(Number.isFinite)) {
         throw new ChoirError("not-finite", "the update holds a value that is not a finite number");
@@ -306,12 +317,10 @@ export class LocalTrainer implements Trainer {
     return this.#lock.run(() => classifyTexts(work.model, work.labels, work.version, texts));
   }
 
-  async #predict({ task, engine, texts }: PredictArgs): Promise<Classification[]> {
+  /** What reading the newest version takes. */
+  #reading(): PredictorContext {
     const { modules, objects } = this.#at();
-    const status = (task: string) => this.#status(task);
-    this.#predictor ??= new Predictor({ modules, objects, status, emit: this.#emit });
-    const predictor = this.#predictor;
-    return this.#lock.run(() => predictor.predict(task, engine, texts));
+    return { modules, objects, status: (task) => this.#status(task), emit: this.#emit };
   }
 
   async #useEngine(work: Work, engine: EngineKind): Promise<null> {
@@ -374,6 +383,12 @@ export class LocalTrainer implements Trainer {
 /** Texts, or rows of tokens. */
 function countOf({ starts }: Labelled): number {
   return starts.length - 1;
+}
+
+/** What is made when it is first needed. */
+function once<T>(make: () => T): () => T {
+  let made: T | null = null;
+  return () => (made ??= make());
 }
 
 function randomSeed(): number {

@@ -4,7 +4,7 @@ import type { OpenedEngine } from "./engine_choice.ts";
 import { openEngine } from "./engine_choice.ts";
 import { asChoirError, ChoirError } from "./errors.ts";
 import type { ChoirEvent, EngineReport, EngineWish } from "./events.ts";
-import type { EngineTrainer, Modules, Preparation, TaskStatus } from "./modules.ts";
+import type { EngineModule, EngineTrainer, Modules, Preparation, TaskStatus } from "./modules.ts";
 import type { ObjectStore, Progress } from "./objects.ts";
 import { openTokenizer } from "./passages.ts";
 import type { TaskTokenizer } from "./tokens.ts";
@@ -21,6 +21,9 @@ export class Model {
     readonly trainer: EngineTrainer,
     readonly report: EngineReport,
     readonly tokenizer: TaskTokenizer,
+    /** Where the trainer is from. */
+    readonly module: EngineModule,
+    readonly tokenizerFile: Uint8Array,
   ) {}
 
   /** Opens an engine and gives it the task's weights, from the cache where they are. */
@@ -48,7 +51,7 @@ export class Model {
     }
     try {
       const tokenizer = openTokenizer(engine.module, tokenizerFile, status);
-      return new Model(engine.trainer, engine.report, tokenizer);
+      return new Model(engine.trainer, engine.report, tokenizer, engine.module, tokenizerFile);
     } catch (thrown) {
       engine.trainer.free();
       throw thrown;

@@ -194,8 +194,37 @@ export interface EngineTrainer {
   free(): void;
 }
 
+/** How the next token of a text is chosen. */
+export interface SamplingSettings {
+  /** 0 takes the likeliest token. */
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  /** Above 1 it makes what is there already less likely. */
+  readonly repetitionPenalty?: number;
+  /** Equal seeds give equal texts. */
+  readonly seed?: number;
+}
+
+/** A decoder on a device: it is trained as any model, and goes on with a text. */
+export interface LanguageEngineTrainer extends EngineTrainer {
+  /** Takes the adapter off until another one is set. */
+  removeAdapter(): void;
+  /** Tokens that a text can have. */
+  room(): number;
+  startText(settings: SamplingSettings & { readonly capacity: number }): void;
+  /** Forgets all but the first `count` tokens of the text; the next ones are chosen by these settings. */
+  rewindText(count: number, settings: SamplingSettings): void;
+  /** Reads tokens into the text; yields the one that follows, which is not read yet. */
+  nextToken(tokens: Uint32Array): Promise<number>;
+}
+
 /** The tokenizer of llama2.c's checkpoints. */
 export interface Llama2cTokenizer {
+  readonly begin: number;
+  readonly end: number;
+  encode(text: string, begin: boolean): Uint32Array;
+  decode(tokens: Uint32Array): string;
   /** Texts one after the other, in rows of at most so many tokens; each token has the next as its label. */
   rows(texts: readonly string[], context: number): {
     readonly tokens: readonly number[];
@@ -208,7 +237,7 @@ export interface Llama2cTokenizer {
 export interface EngineModule {
   readonly Trainer: { open(config: Uint8Array): Promise<EngineTrainer> };
   /** Of language tasks; its examples are rows with a label for each token. Absent from engine burn. */
-  readonly LanguageTrainer?: { open(config: Uint8Array): Promise<EngineTrainer> };
+  readonly LanguageTrainer?: { open(config: Uint8Array): Promise<LanguageEngineTrainer> };
   readonly Llama2cTokenizer?: new (bytes: Uint8Array, vocabulary: number) => Llama2cTokenizer;
   /** GFLOP/s of a short product on this engine's device. */
   measureProduct(): Promise<number>;

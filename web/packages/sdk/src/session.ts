@@ -90,6 +90,14 @@ export class Session implements AsyncIterable<ChoirEvent> {
     return result;
   }
 
+  /**
+   * The adapter as this tab's last finished training made it, before anything was summed; `null` before
+   * that. It is as telling as the text it was trained on: keep it in the tab.
+   */
+  trainedAdapter(): Promise<Float32Array | null> {
+    return this.#trainer.call("trainedAdapter", {});
+  }
+
   /** What has left this browser for Choir: sizes and digests, never content. */
   receipt(): Promise<PrivacyReceipt> {
     return this.#setup.receipt();
