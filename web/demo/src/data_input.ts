@@ -62,6 +62,14 @@ export class DataInput {
     this.#parse();
   }
 
+  /** Adds a text behind what is there; yields the number of its passages. */
+  add(text: string): number {
+    const { length } = parsePassages(text).examples;
+    const known = this.#file ?? this.#text.value;
+    if (length > 0) this.setText(known.trim() === "" ? text : `${known.trimEnd()}\n\n${text}`);
+    return length;
+  }
+
   async #take(file: File | undefined): Promise<void> {
     if (file === undefined) return;
     if (file.size > MOST_BYTES) {

@@ -10,7 +10,8 @@ import { readSettings } from "./settings.ts";
 import type { DemoState } from "./state.ts";
 import { FIRST_STATE, fold } from "./state.ts";
 import { render, renderLosses } from "./view.ts";
-import { asCsv, MOST_VISITORS, sampleShare, SimulatedVisitors } from "./visitors.ts";
+import { asText, MOST_VISITORS, sampleShare, SimulatedVisitors } from "./visitors.ts";
+import { WritingCard } from "./writing_card.ts";
 
 const settings = readSettings(new URLSearchParams(location.search));
 const options = {
@@ -34,9 +35,16 @@ const data = new DataInput(() => update({ refusedLines: data.refused }));
 const visitors = new SimulatedVisitors(options);
 let choir = createChoir({ ...options, engine: settings.engine });
 const privacy = new PrivacyCard(() => choir);
+const writing = new WritingCard({
+  choir: () => choir,
+  engine: () => engine.value as EngineWish,
+  learn: (text) => data.add(text),
+  asked: () => privacy.changed(),
+});
 
 exposeProbe(() => state, events);
 sayPolicy();
+speakOf(settings.isWriting);
 chooseEngine(settings.engine);
 consent.addEventListener("change", () => void ask());
 refuse.addEventListener("click", sayNo);
@@ -63,6 +71,7 @@ function sayNo(): void {
   choir.close();
   choir = createChoir({ ...options, engine: settings.engine });
   update({ stage: "refused", task: null, problem: null });
+  writing.open(null);
   hideTask();
 }
 
@@ -83,7 +92,7 @@ async function goOn(): Promise<void> {
   await ask();
   if (found === null || found.examples === null || state.task?.task !== found.task) return;
   keep.checked = true;
-  data.setText(asCsv(found.examples));
+  data.setText(asText(found.examples));
   await begin();
 }
 
@@ -101,6 +110,7 @@ async function forget(): Promise<void> {
   choir = createChoir({ ...options, engine: settings.engine });
   consent.checked = false;
   keep.checked = false;
+  writing.open(null);
   hideTask();
   update(FIRST_STATE);
   data.setText("");
@@ -127,6 +137,8 @@ async function ask(): Promise<void> {
     if (asked !== choir) return;
     update({ stage: "ready", task });
     data.setLabels(task.labels);
+    speakOf(task.payload === "language");
+    writing.open(task);
     byId("visitor-count", HTMLInputElement).value = String(Math.max(1, task.cohortSize - 1));
   } catch (thrown) {
     if (asked !== choir) return;
@@ -141,7 +153,7 @@ async function ask(): Promise<void> {
 async function useSample(): Promise<void> {
   if (state.task === null) return;
   const examples = await sampleShare(0, state.task.labels);
-  if (examples.length > 0) data.setText(asCsv(examples));
+  if (examples.length > 0) data.setText(asText(examples));
   else setText(byId("data-report", HTMLElement), "The sample data has none of this task's labels.");
 }
 
@@ -174,6 +186,7 @@ function canStart(): boolean {
 /** After a session has ended: another thread, and nothing shown of the last one. */
 function startAnew(): void {
   choir.close();
+  writing.threadEnded();
   choir = createChoir({ ...options, engine: settings.engine });
   const { task, refusedLines, history, sent } = state;
   update({ ...FIRST_STATE, task, refusedLines, history, sent });
@@ -184,6 +197,7 @@ function take(event: ChoirEvent): void {
   update(fold(state, event));
   if (event.kind === "step" || event.kind === "task") renderLosses(state);
   if (event.kind === "sent" || event.kind === "round") privacy.changed();
+  if (event.kind === "joining" || event.kind === "round") void writing.renew(session, event.kind === "round");
 }
 
 async function switchEngine(): Promise<void> {
@@ -222,6 +236,15 @@ function bar({ label, probability }: { label: string; probability: number }): HT
   meter.setAttribute("aria-hidden", "true");
   item.append(make("span", label), meter, make("span", percent(probability)));
   return item;
+}
+
+/** Shows what the page says of one kind of task, and hides what it says of the other. */
+function speakOf(isWriting: boolean): void {
+  for (const element of document.querySelectorAll<HTMLElement>("[data-for]")) {
+    element.hidden = element.dataset["for"] !== (isWriting ? "writing" : "intents");
+  }
+  byId("session", HTMLElement).classList.toggle("writes", isWriting);
+  if (isWriting) byId("text", HTMLTextAreaElement).placeholder = "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate.";
 }
 
 /** The page's text is for the demo's policy; an address can ask for the production default. */

@@ -1,4 +1,4 @@
-/** What the address asks for: `?task=<hex>&engine=webgpu|cpu|burn|auto&policy=demo|default&helper=<hex>&heldout=off&seed=<n>`. */
+/** What the address asks for: `?task=<hex>&engine=webgpu|cpu|burn|auto&policy=demo|default&helper=<hex>&heldout=off&seed=<n>&demo=writing`. */
 
 import type { EngineWish, HeldOutOptions, Policy } from "@choir/sdk";
 import { DEFAULT_HELD_OUT, DEFAULT_POLICY, DEMO_POLICY } from "@choir/sdk";
@@ -9,6 +9,8 @@ export interface Settings {
   readonly policy: Policy;
   readonly heldOut: HeldOutOptions;
   readonly seed: number | null;
+  /** The page speaks of writing before it knows its task. */
+  readonly isWriting: boolean;
 }
 
 const ENGINES: readonly EngineWish[] = ["webgpu", "cpu", "burn", "auto"];
@@ -23,5 +25,6 @@ export function readSettings(query: URLSearchParams): Settings {
     policy: { ...(query.get("policy") === "default" ? DEFAULT_POLICY : DEMO_POLICY), helpers: query.getAll("helper") },
     heldOut: query.get("heldout") === "off" ? { share: 0, most: 0 } : DEFAULT_HELD_OUT,
     seed: Number.isSafeInteger(seed) && seed >= 0 ? seed % 2 ** 32 : null,
+    isWriting: query.get("demo") === "writing",
   };
 }

@@ -113,16 +113,17 @@ function showEngine(state: DemoState): void {
   setText(button, state.engine === "cpu" ? "Use WebGPU instead" : "Use the CPU instead");
 }
 
-function accuracyOf(evaluation: DemoState["evaluations"][number] | undefined): string {
-  const accuracy = evaluation?.accuracy ?? null;
-  return accuracy === null ? "–" : percent(accuracy);
+/** Of a text that is gone on with, how far off the model is; of texts with labels, how many are right. */
+function measureOf(evaluation: DemoState["evaluations"][number] | undefined): string {
+  if (evaluation === undefined) return "–";
+  return evaluation.accuracy === null ? evaluation.loss.toFixed(2) : percent(evaluation.accuracy);
 }
 
 function showAccuracy({ evaluations, examples }: DemoState): void {
   const first = evaluations[0];
   const last = evaluations[evaluations.length - 1];
-  setText(byId("accuracy-before", HTMLElement), accuracyOf(first));
-  setText(byId("accuracy-now", HTMLElement), accuracyOf(last));
+  setText(byId("accuracy-before", HTMLElement), measureOf(first));
+  setText(byId("accuracy-now", HTMLElement), measureOf(last));
   if (examples === null) return;
   const cut =
     examples.truncated === 0

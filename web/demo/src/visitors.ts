@@ -14,17 +14,26 @@ const UNCOUNTED = { used: () => 0, add: () => undefined };
 
 let sample: Promise<string> | null = null;
 
-/** One share of the sample data: 0 is the visitor's own, `k` that of simulated visitor `k`. */
+/**
+ * One share of the sample data: 0 is the visitor's own, `k` that of simulated visitor `k`. Where a task
+ * has no labels, it is the messages alone.
+ */
 export async function sampleShare(share: number, labels: readonly string[]): Promise<Example[]> {
   sample ??= fetch("sample/intents.csv").then((response) => response.text());
-  const { examples } = parseExamples(await sample, labels);
+  const examples = labels.length === 0 ? messages(await sample) : parseExamples(await sample, labels).examples;
   if (share === 0) return examples.filter((_, index) => index % OWN_EVERY === 0);
   const others = examples.filter((_, index) => index % OWN_EVERY !== 0);
   return others.filter((_, index) => index % MOST_VISITORS === (share - 1) % MOST_VISITORS);
 }
 
-/** A share as the text that a visitor could have typed. */
-export function asCsv(examples: readonly Example[]): string {
+function messages(source: string): Example[] {
+  const labels = new Set([...source.matchAll(/,(\w+)\r?$/gm)].map(([, label]) => label ?? ""));
+  return parseExamples(source, [...labels]).examples.map(({ text }) => ({ text, label: "" }));
+}
+
+/** Examples as the text that a visitor could have typed: passages where they have no labels. */
+export function asText(examples: readonly Example[]): string {
+  if (examples.every(({ label }) => label === "")) return examples.map(({ text }) => text).join("\n\n");
   const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
   return ["text,label", ...examples.map(({ text, label }) => `${quoted(text)},${quoted(label)}`)].join("\n");
 }
