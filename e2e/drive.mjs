@@ -8,6 +8,7 @@
 //   {"command":"open","tab":1}                        opens a fresh tab on the same share
 //   {"command":"hold","tab":1,"at":"upload"}          holds its upload, or its "ack", on the way
 //   {"command":"release","tab":1}                     lets go what is held
+//   {"command":"write","tab":1,"text":"Once","screenshot":"FILE"}  begins a text in its editor
 //   {"command":"end"}                                 ends, as does the end of stdin
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -37,11 +38,12 @@ function fail(error) {
   void end(1);
 }
 
-async function obey({ command, tab, at }) {
+async function obey({ command, tab, at, text, screenshot }) {
   if (command === "close") tabs[tab].closeAt(at);
   else if (command === "open") await tabs[tab].open();
   else if (command === "hold") tabs[tab].holdAt(at);
   else if (command === "release") tabs[tab].release();
+  else if (command === "write") await tabs[tab].write(text, screenshot);
   else if (command === "end") await end(0);
   else throw new Error(`no such command: ${command}`);
 }

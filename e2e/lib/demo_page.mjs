@@ -31,3 +31,40 @@ export async function takePart(page, share) {
 export function eventsSince(page, place) {
   return page.evaluate((from) => window.choirDemo.events.slice(from), place);
 }
+
+/** Types into the editor of a language task and waits until what is suggested behind it is finished. */
+export async function writeInEditor(page, text) {
+  const editor = page.locator("#editor");
+  await editor.scrollIntoViewIfNeeded();
+  await editor.fill("");
+  await editor.pressSequentially(text, { delay: 15 });
+  return suggestionIn(page);
+}
+
+/** What is suggested behind the caret, once it is finished; fails with what the page says instead. */
+export async function suggestionIn(page, patience = PATIENCE_MS) {
+  const isShown = () => {
+    const isFinished = !document.querySelector("#editor-frame").classList.contains("busy");
+    return isFinished && document.querySelector("#ghost").textContent.trim() !== "";
+  };
+  try {
+    await page.waitForFunction(isShown, null, { timeout: patience });
+  } catch {
+    const note = await page.locator("#writing-note").textContent();
+    throw new Error(`no suggestion appeared in the editor within ${patience / 1000} s; the page says: ${note}`);
+  }
+  return page.evaluate(() => {
+    const { tokensPerSecond, adapter, version } = document.querySelector("#writing-speed").dataset;
+    const text = document.querySelector("#ghost").textContent;
+    return { text, tokensPerSecond: Number(tokensPerSecond) || null, adapter, version: Number(version) };
+  });
+}
+
+/** The same text by each adapter that the tab has: `[{ name, text }]`. */
+export async function compareAdapters(page) {
+  await page.locator("#compare").click();
+  await page.waitForFunction(() => !document.querySelector("#compare").disabled, null, { timeout: PATIENCE_MS });
+  return page.locator("#compared dt").evaluateAll((names) =>
+    names.map((name) => ({ name: name.textContent, text: name.nextElementSibling.textContent })),
+  );
+}

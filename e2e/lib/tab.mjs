@@ -2,10 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { webgpuAdapter } from "./browser.mjs";
-import { openDemo, takePart, eventsSince } from "./demo_page.mjs";
+import { compareAdapters, eventsSince, openDemo, suggestionIn, takePart, writeInEditor } from "./demo_page.mjs";
 import { TabProxy } from "./proxy.mjs";
 
 const POLL_MS = 200;
+/** A tab that is told to write has nothing left to train but its last evaluation. */
+const TRAINED_MS = 120_000;
 
 export class Tab {
   #plan;
@@ -27,7 +29,8 @@ export class Tab {
     const { browser, engine, policy, task, share, seed, helper, index, report } = this.#plan;
     this.#address ??= await this.#proxy.listen();
     this.#proxy.reopen();
-    this.#context ??= await browser.newContext();
+    // Twice as fine as usual, for pictures of the page.
+    this.#context ??= await browser.newContext({ deviceScaleFactor: 2 });
     this.#page = await this.#context.newPage();
     const page = this.#page;
     page.on("console", (message) => {
@@ -75,6 +78,23 @@ export class Tab {
 
   release() {
     this.#proxy.gate.release();
+  }
+
+  /** Begins a text in the page's editor, reports what is suggested and takes a picture of it. */
+  async write(text, screenshot) {
+    const page = this.#page;
+    await page.waitForFunction(() => window.choirDemo.state === "stopped", null, { timeout: TRAINED_MS });
+    await writeInEditor(page, text);
+    const compared = await compareAdapters(page);
+    // Comparing has taken the suggestion away; asked for once more, the text is read already.
+    await page.locator("#editor").focus();
+    await page.keyboard.press("Control+Space");
+    const { tokensPerSecond, ...suggestion } = await suggestionIn(page);
+    // The button that was clicked is not to look as if it still were.
+    await page.mouse.move(0, 0);
+    await page.locator("#writing").screenshot({ path: screenshot });
+    const { index, report } = this.#plan;
+    report({ event: "suggestion", tab: index, ...suggestion, tokens_per_second: tokensPerSecond, compared });
   }
 
   end() {

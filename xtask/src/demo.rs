@@ -2,6 +2,7 @@
 
 mod ablation;
 mod doors;
+mod editor;
 mod headless;
 mod interactive;
 mod mixed;
@@ -49,12 +50,12 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     }
     if options.native > 0 {
         mixed::run(paths, options)
+    } else if !options.headless {
+        interactive::run(paths, options, writing.as_ref())
     } else if let Some(files) = writing {
         writing::run(paths, options, &files)
-    } else if options.headless {
-        headless::run(paths, options).map(drop)
     } else {
-        interactive::run(paths, options)
+        headless::run(paths, options).map(drop)
     }
 }
 

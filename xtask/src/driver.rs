@@ -5,7 +5,7 @@ use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
 use crate::{program, setup};
 use choir_shared::ids::PublicKey;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -60,6 +60,8 @@ pub(crate) enum DriverEvent {
         /// Its number.
         tab: usize,
     },
+    /// What the editor of a tab's page suggests.
+    Suggestion(Suggestion),
     /// An error that the page logged.
     Console {
         /// Its number.
@@ -72,6 +74,30 @@ pub(crate) enum DriverEvent {
         /// Why.
         message: String,
     },
+}
+
+/// How a text goes on, as a page's editor shows it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Suggestion {
+    /// What is shown behind the caret.
+    pub(crate) text: String,
+    /// How fast it was made, where it has more than one token.
+    pub(crate) tokens_per_second: Option<f64>,
+    /// By what: `base`, `global` or `own`.
+    pub(crate) adapter: String,
+    /// Of the global adapter.
+    pub(crate) version: u32,
+    /// The same text by each adapter that the tab has.
+    pub(crate) compared: Vec<Compared>,
+}
+
+/// A suggestion by one adapter.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Compared {
+    /// The adapter, as the page calls it.
+    pub(crate) name: String,
+    /// How the text goes on.
+    pub(crate) text: String,
 }
 
 /// What to open.
@@ -220,6 +246,19 @@ impl Driver {
     /// `Check` where the driver is gone.
     pub(crate) fn release(&mut self, tab: usize) -> Outcome<()> {
         self.command(&json!({ "command": "release", "tab": tab }))
+    }
+
+    /// Begins a text in a tab's editor; its picture goes to `screenshot`.
+    ///
+    /// # Errors
+    /// `Check` where the driver is gone.
+    pub(crate) fn write(&mut self, tab: usize, text: &str, screenshot: &Path) -> Outcome<()> {
+        self.command(&json!({
+            "command": "write",
+            "tab": tab,
+            "text": text,
+            "screenshot": screenshot,
+        }))
     }
 
     fn command(&mut self, command: &Value) -> Outcome<()> {

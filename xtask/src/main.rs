@@ -61,7 +61,9 @@ const HELP: &str = "cargo xtask <command>
       --close-one            close one tab in each round
       --task writing         a decoder learns on plain text, and its loss on what is held out must
                              fall: another speaker of Shakespeare's plays for each tab (it needs
-                             CHOIR_SHARED); --steps 20 --learning-rate 0.004
+                             CHOIR_SHARED); --steps 20 --learning-rate 0.004; then an editor suggests
+                             how a text goes on; without --headless, for a person
+      --screenshot FILE      picture of that editor (target/choir/writing.png)
       --mode M               one-aggregator or two-aggregators: a leader and a helper
       --seed S               1
       --json FILE --svg FILE results and picture
@@ -73,8 +75,8 @@ const HELP: &str = "cargo xtask <command>
     --as-built               neither set up nor build: run what is there
     --observe                serve the test build that can show a client's plain vector
   test                       set up, check, and run every test there is
-  doors [NAME]               the end-to-end tests of the visitor, site, extension and edge doors, and of
-                             two aggregators
+  doors [NAME]               the end-to-end tests of the visitor, site, extension and edge doors, of the
+                             editor (writing; CHOIR_SHARED), and of two aggregators
   coverage [--json FILE] [--write]
                              how much of the field works here; --write renews docs/algorithms.md
   fuzz                       every decoder and both round machines under libFuzzer

@@ -79,6 +79,8 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     /// Where the picture goes; beside the JSON where absent.
     pub(crate) svg: Option<PathBuf>,
+    /// Where the picture of the editor goes, of a task that writes; into the output folder where absent.
+    pub(crate) screenshot: Option<PathBuf>,
     /// `webgpu`, `cpu`, `burn` or `auto`.
     pub(crate) engine: String,
     /// Which labels take part.
@@ -131,6 +133,7 @@ impl Default for Options {
             headless: false,
             json: None,
             svg: None,
+            screenshot: None,
             engine: "webgpu".to_owned(),
             labels: None,
             split: Split::Dirichlet(0.5),
@@ -252,6 +255,7 @@ impl Options {
             "data" => self.data = Some(value.into()),
             "json" => self.json = Some(value.into()),
             "svg" => self.svg = Some(value.into()),
+            "screenshot" => self.screenshot = Some(value.into()),
             "engine" => given.engine = Some(value.string()?),
             "labels" => self.labels = Some(value.parse_with(label_choice)?),
             "split" => self.split = value.parse()?,
@@ -273,8 +277,10 @@ impl Options {
     fn check(&self) -> Outcome<()> {
         let complaint = if self.native > 0 {
             return self.check_mixed();
-        } else if self.task == Kind::Writing && (!self.headless || self.engine == "burn") {
-            "--task writing runs with --headless, on engine webgpu, cpu or auto"
+        } else if self.task == Kind::Writing && self.engine == "burn" {
+            "--task writing runs on engine webgpu, cpu or auto"
+        } else if self.screenshot.is_some() && !(self.headless && self.task == Kind::Writing) {
+            "--screenshot is of the editor: give --task writing --headless too"
         } else if self.is_one_tab() {
             return Ok(());
         } else if !(3..=49).contains(&self.tabs) {

@@ -300,6 +300,7 @@ impl<'a> Rounds<'a> {
                 self.webgpu_adapter = adapter;
             }
             DriverEvent::OptedIn { tab } => step.detail(format!("tab {tab} has opted in")),
+            DriverEvent::Suggestion(_) => {}
             DriverEvent::Open => step.detail("all tabs are open"),
             DriverEvent::Plain { tab, round, file } => {
                 self.plain.entry(round).or_default().insert(tab, file);

@@ -2,6 +2,7 @@
 //! speaker of Shakespeare's plays each. After every round the global adapter is measured, natively,
 //! on what all of them say in the end, which nobody has trained on; its loss must fall.
 
+use super::editor;
 use super::options::Options;
 use super::report;
 use super::rounds::{Published, Rounds};
@@ -16,7 +17,8 @@ use crate::paths::Paths;
 use crate::progress::Step;
 use choir_shared::ids::Digest;
 use choir_shared::task::{
-    BaseModel, DecoderBiases, DecoderConfig, DecoderStyle, DecoderTarget, EncoderShape, RopeScaling,
+    BaseModel, DecoderBiases, DecoderConfig, DecoderStyle, DecoderTarget, EncoderShape,
+    RopeScaling, TaskConfig,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -83,7 +85,8 @@ impl Files {
         Ok(files)
     }
 
-    fn base(&self) -> [&PathBuf; 2] {
+    /// Weights and tokenizer.
+    pub(super) fn base(&self) -> [&PathBuf; 2] {
         [&self.weights, &self.tokenizer]
     }
 
@@ -96,6 +99,21 @@ impl Files {
             tokenizer: Digest::of(&tokenizer),
             shape: SHAPE,
         })
+    }
+}
+
+impl Files {
+    /// The task of this decoder.
+    ///
+    /// # Errors
+    /// `File` where it cannot be read, `Data` where the options make no task.
+    pub(super) fn task(&self, options: &Options) -> Outcome<TaskConfig> {
+        let frame = Frame {
+            options,
+            base: self.base_model()?,
+            labels: Vec::new(),
+        };
+        frame.writing_task(DECODER)
     }
 }
 
@@ -121,12 +139,7 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
     let mut evaluator = Evaluator::start(paths)?;
     let speakers = evaluator.deal_speakers(&files.text, options.tabs, &folder)?;
     eprintln!("  {} tabs read {}", options.tabs, speakers.join(", "));
-    let frame = Frame {
-        options,
-        base: files.base_model()?,
-        labels: Vec::new(),
-    };
-    let config = frame.writing_task(DECODER)?;
+    let config = files.task(options)?;
     let config_file = stage::write_config(&folder, "writing", &config)?;
     let version_zero = folder.join("version-0.f32");
     evaluator.language_version_zero(&config_file, &version_zero)?;
@@ -171,6 +184,7 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
         curve.push(round);
     }
     let device = rounds.device.clone().unwrap_or_default();
+    let suggestion = editor::suggest(paths, options, &mut driver)?;
     let result = json!({
         "task": "writing",
         "model": "stories260K",
@@ -181,6 +195,7 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
         "processes": report::processes(&aggregator),
         "start": before,
         "rounds": curve,
+        "suggestion": suggestion,
         "options": choices(options),
         "seconds": start.elapsed().as_secs_f64(),
     });
