@@ -3,6 +3,7 @@
 
 use super::options::{Mode, Options};
 use super::stage;
+use super::writing::Files;
 use crate::aggregator::Aggregator;
 use crate::data::DataSet;
 use crate::data::split::Split;
@@ -27,6 +28,8 @@ pub(crate) struct DoorStage {
     /// A task with two aggregators, and the second of them.
     reports: Version0,
     helper: Helper,
+    /// A task with a decoder, where the shared data has one.
+    writing: Option<Version0>,
 }
 
 /// A task's settings and its version 0.
@@ -80,6 +83,7 @@ impl DoorStage {
             values: short.values.clone(),
         };
         let aggregator = stage::aggregator(paths, &options, &folder)?;
+        let writing = writing(&mut evaluator, &options, &aggregator, &folder)?;
         Ok(Self {
             aggregator,
             folder,
@@ -90,6 +94,7 @@ impl DoorStage {
             long,
             reports,
             helper,
+            writing,
         })
     }
 
@@ -102,6 +107,10 @@ impl DoorStage {
         let task = self.task(&self.short)?;
         let long_task = self.task(&self.long)?;
         let report_task = self.task(&self.reports)?;
+        let writing_task = match &self.writing {
+            Some(writing) => Some(self.task(writing)?.to_string()),
+            None => None,
+        };
         let told: Value = json!({
             "url": self.aggregator.operator.base(),
             "secret": self.aggregator.operator.secret(),
@@ -110,6 +119,7 @@ impl DoorStage {
             "task": task.to_string(),
             "longTask": long_task.to_string(),
             "reportTask": report_task.to_string(),
+            "writingTask": writing_task,
             "helper": {
                 "url": format!("http://127.0.0.1:{}", self.helper.port),
                 "front": self.helper.front,
@@ -156,6 +166,32 @@ fn version_zero(
     evaluator.version_zero(&config_file, None, &file)?;
     let values = fs::read(&file).at(&file)?;
     Ok(Version0 { config, values })
+}
+
+/// A decoder's task, whose base model the aggregator is given too.
+fn writing(
+    evaluator: &mut Evaluator,
+    options: &Options,
+    aggregator: &Aggregator,
+    folder: &Path,
+) -> Outcome<Option<Version0>> {
+    let Ok(files) = Files::find(options) else {
+        return Ok(None);
+    };
+    let folder = stage::fresh(folder.join("decoder"))?;
+    // `options` name a helper, which this task has none of.
+    let config = files.task(&Options {
+        mode: Mode::OneAggregator,
+        ..options.clone()
+    })?;
+    let config_file = stage::write_config(&folder, "writing", &config)?;
+    let file = folder.join("version-0.f32");
+    evaluator.language_version_zero(&config_file, &file)?;
+    for base in files.base() {
+        aggregator.operator.put_object(&fs::read(base).at(base)?)?;
+    }
+    let values = fs::read(&file).at(&file)?;
+    Ok(Some(Version0 { config, values }))
 }
 
 /// The extension's origin, from its fixed id.

@@ -1,5 +1,5 @@
-//! The doors of visitor, site owner, extension author and edge engineer, and a task with two
-//! aggregators, each by the end-to-end tests of its own file in `e2e/doors`.
+//! The doors of visitor, site owner, extension author and edge engineer, the editor of a task that
+//! writes, and a task with two aggregators, each by the end-to-end tests of its own file in `e2e/doors`.
 
 use super::counts::Counts;
 use super::watch_node;
@@ -11,7 +11,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every door that is tried in a browser.
-pub(super) const ALL: [&str; 5] = ["visitor", "site", "extension", "edge", "two-aggregators"];
+pub(super) const ALL: [&str; 6] = [
+    "visitor",
+    "writing",
+    "site",
+    "extension",
+    "edge",
+    "two-aggregators",
+];
 
 /// `cargo xtask doors [NAME]`: sets up, builds, and tries the doors.
 ///
