@@ -9,12 +9,10 @@ const PATIENCE = { timeout: 120_000 };
 const BEGINNING = "Once upon a time, there was a little";
 
 const { url, writingTask } = door();
-const skip = writingTask ? false : "no decoder: CHOIR_SHARED names no folder with one";
-const usual = { ...PATIENCE, skip };
 let browser;
 
 before(async () => {
-  if (!skip) browser = await openBrowser();
+  browser = await openBrowser();
 });
 after(() => browser?.close());
 
@@ -37,7 +35,7 @@ const textIn = (page) => page.locator("#editor").inputValue();
 const ghostIn = (page) => page.locator("#ghost").textContent();
 const focused = (page) => page.evaluate(() => document.activeElement.id);
 
-test("what is suggested behind the caret is taken by Tab, as a whole", usual, async (t) => {
+test("what is suggested behind the caret is taken by Tab, as a whole", PATIENCE, async (t) => {
   const { page, asked } = await openWriter(t);
   const { text, tokensPerSecond, adapter } = await writeInEditor(page, BEGINNING);
   assert.match(text, /^ \w+/);
@@ -57,7 +55,7 @@ test("what is suggested behind the caret is taken by Tab, as a whole", usual, as
   assert.equal(await textIn(page), BEGINNING, "the browser's own undo takes it back");
 });
 
-test("typing on takes a suggestion away at once, and ends one that is being made", usual, async (t) => {
+test("typing on takes a suggestion away at once, and ends one that is being made", PATIENCE, async (t) => {
   const { page } = await openWriter(t);
   await page.locator("#writing-ends").selectOption("length");
   await page.locator("#writing-length").selectOption("64");
@@ -85,7 +83,7 @@ test("typing on takes a suggestion away at once, and ends one that is being made
   assert.notEqual((await suggestionIn(page)).text, text);
 });
 
-test("the keyboard alone does all: a word, a drop, a suggestion asked for; Tab is free where nothing is shown", usual, async (t) => {
+test("the keyboard alone does all: a word, a drop, a suggestion asked for; Tab is free where nothing is shown", PATIENCE, async (t) => {
   const { page } = await openWriter(t);
   const { text } = await writeInEditor(page, BEGINNING);
   const word = /^\s*\S+/.exec(text)[0];
@@ -104,7 +102,7 @@ test("the keyboard alone does all: a word, a drop, a suggestion asked for; Tab i
   assert.equal(await textIn(page), BEGINNING + word);
 });
 
-test("base model and global adapter are compared on the same text", usual, async (t) => {
+test("base model and global adapter are compared on the same text", PATIENCE, async (t) => {
   const { page } = await openWriter(t);
   const { text } = await writeInEditor(page, BEGINNING);
   assert.equal(await page.locator("#adapter-own").isDisabled(), true, "nothing was trained here");
@@ -118,7 +116,7 @@ test("base model and global adapter are compared on the same text", usual, async
   assert.deepEqual(await suggestionIn(page).then(({ text, adapter }) => [text, adapter]), [text, "base"]);
 });
 
-test("what was written, and files, are learned from once the visitor says so and starts", usual, async (t) => {
+test("what was written, and files, are learned from once the visitor says so and starts", PATIENCE, async (t) => {
   const { page } = await openWriter(t);
   await writeInEditor(page, BEGINNING);
   await page.locator("#learn").click();

@@ -140,6 +140,7 @@ impl Evaluator {
                 adapter,
                 data,
             }),
+            Job::TokenizePassages { tokenizer, texts } => writing::tokenize(tokenizer, texts),
             Job::Tokenize { start, texts } => {
                 let (task, base) = self.open(start)?;
                 let (ids, truncated) = base.tokenize(texts, usize::from(task.max_length))?;

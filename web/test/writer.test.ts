@@ -68,7 +68,7 @@ function writerOf(lines: Record<string, string>): { writer: Writer; parrot: Parr
   const status = { name: "t", payload: "language", files: "llama2c", adapter: "first", adapterLength: 1, version: 3 };
   const trainer = { open: async () => parrot };
   const context = {
-    modules: { engine: async () => ({ Trainer: trainer, LanguageTrainer: trainer, Llama2cTokenizer: Characters }) },
+    modules: { engine: async () => ({ Trainer: trainer, LanguageTrainer: trainer, Llama2cTokenizer: Characters, packPassages: () => ({}) }) },
     objects: {
       read: async (digest: string) => (digest === "first" ? new Uint8Array(Float32Array.of(7).buffer) : new Uint8Array()),
       stream: async () => 0,

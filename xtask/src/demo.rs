@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the whole path on this machine, for a person or by itself.
 
 mod ablation;
+mod decoder;
 mod doors;
 mod editor;
 mod headless;
@@ -40,7 +41,7 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     let writing = match options.task {
         Kind::Intents => None,
         // What is missing is said before anything is built.
-        Kind::Writing => Some(writing::Files::find(options)?),
+        Kind::Writing => Some(decoder::Files::find(paths, options)?),
     };
     if options.is_one_tab() {
         return one_tab::run(paths, options);
@@ -102,5 +103,5 @@ pub(crate) fn measure(paths: &Paths, options: &Options) -> Outcome<Report> {
 /// # Errors
 /// `Missing` without the shared data, else the first step that failed.
 pub(crate) fn write(paths: &Paths, options: &Options) -> Outcome<()> {
-    writing::run(paths, options, &writing::Files::find(options)?)
+    writing::run(paths, options, &decoder::Files::find(paths, options)?)
 }

@@ -172,6 +172,23 @@ impl Evaluator {
         self.ask::<Answer>(job).map(|answer| answer.ids)
     }
 
+    /// Token ids of passages, by a decoder's `tokenizer.json`.
+    ///
+    /// # Errors
+    /// `Check` with what the evaluator says.
+    pub(crate) fn tokenize_passages(
+        &mut self,
+        tokenizer: &Path,
+        texts: &[&str],
+    ) -> Outcome<Vec<Vec<u32>>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            ids: Vec<Vec<u32>>,
+        }
+        let job = json!({ "kind": "tokenize_passages", "tokenizer": tokenizer, "texts": texts });
+        self.ask::<Answer>(job).map(|answer| answer.ids)
+    }
+
     /// Writes the texts of the speakers with most to say into a folder: `speaker-0.txt` and so on, and
     /// `held-out.txt` of all of them; yields their names.
     ///

@@ -60,9 +60,11 @@ const HELP: &str = "cargo xtask <command>
       --learning-rate X      0.002 (all labels: 0.001)
       --close-one            close one tab in each round
       --task writing         a decoder learns on plain text, and its loss on what is held out must
-                             fall: another speaker of Shakespeare's plays for each tab (it needs
-                             CHOIR_SHARED); --steps 20 --learning-rate 0.004; then an editor suggests
+                             fall: another speaker of the plays for each tab (those of CHOIR_SHARED,
+                             or of --data); --steps 20 --learning-rate 0.004; then an editor suggests
                              how a text goes on; without --headless, for a person
+      --decoder D            stories260K (of CHOIR_SHARED; it knows no plays) | choir-4m (in the tree;
+                             what a person gets without this option)
       --screenshot FILE      picture of that editor (target/choir/writing.png)
       --mode M               one-aggregator or two-aggregators: a leader and a helper
       --seed S               1

@@ -1,10 +1,8 @@
 //! The tokenizer of llama2.c's checkpoints, for JavaScript.
 
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::ApiError;
-use super::passages::packed;
 use crate::language::llama2c::{self, BEGIN, END, TokenizerError};
 
 /// Text to tokens and back.
@@ -30,16 +28,6 @@ impl Llama2cTokenizer {
     /// The text of tokens.
     pub fn decode(&self, tokens: Vec<u32>) -> Result<String, ApiError> {
         Ok(self.inner.decode(&tokens)?)
-    }
-
-    /// Rows of at most so many tokens of texts one after the other, each text after a begin token:
-    /// `{tokens, starts, labels}`.
-    pub fn rows(&self, texts: Vec<String>, context: usize) -> Result<JsValue, ApiError> {
-        let texts: Vec<Vec<u32>> = texts
-            .iter()
-            .map(|text| self.inner.encode(text, false))
-            .collect();
-        packed(texts.iter().map(Vec::as_slice), BEGIN, context)
     }
 
     /// The token at the start of a text.

@@ -34,14 +34,6 @@ pub fn pack_passages(
         })?;
         passages.push(passage);
     }
-    packed(passages, begin, context)
-}
-
-pub(super) fn packed<'a>(
-    passages: impl IntoIterator<Item = &'a [u32]>,
-    begin: u32,
-    context: usize,
-) -> Result<JsValue, ApiError> {
     let rows = passages::rows(passages, begin, context)
         .map_err(|error| ApiError::new("bad-input", &error))?;
     let mut packed = PackedView::default();

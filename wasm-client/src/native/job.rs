@@ -83,6 +83,13 @@ pub enum Job {
         /// The text, passages between blank lines.
         data: PathBuf,
     },
+    /// Token ids of passages, by a `tokenizer.json`.
+    TokenizePassages {
+        /// The file.
+        tokenizer: PathBuf,
+        /// The passages.
+        texts: Vec<String>,
+    },
     /// Token ids of texts, cut to the task's length.
     Tokenize {
         /// Where to start.

@@ -11,6 +11,10 @@ use crate::language::llama2c::{BEGIN, Llama2cTokenizer};
 /// What the token before a text is called, the likeliest first, where the file puts none there.
 const BEGINS: [&str; 4] = ["<|begin_of_text|>", "<s>", "<bos>", "<|endoftext|>"];
 
+fn refused(error: &dyn core::fmt::Display) -> NativeError {
+    NativeError::Tokenizer(error.to_string())
+}
+
 /// Text to tokens.
 pub(super) enum TextTokenizer {
     Llama2c(Llama2cTokenizer),
@@ -21,18 +25,21 @@ pub(super) enum TextTokenizer {
 impl TextTokenizer {
     /// Reads the file of this task's decoder.
     pub(super) fn read(task: &TaskConfig, path: &Path) -> Result<Self, NativeError> {
-        let refused = |error: &dyn core::fmt::Display| NativeError::Tokenizer(error.to_string());
-        let bytes = read(path)?;
         let files = match &task.payload {
             Payload::Language(language) => language.files,
             _ => BaseFiles::HuggingFace,
         };
-        if files == BaseFiles::Llama2c {
-            let vocabulary = task.base.shape.vocabulary as usize;
-            let tokenizer = Llama2cTokenizer::read(&bytes, vocabulary);
-            return Ok(Self::Llama2c(tokenizer.map_err(|error| refused(&error))?));
+        if files == BaseFiles::HuggingFace {
+            return Self::read_json(path);
         }
-        let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| refused(&error))?;
+        let vocabulary = task.base.shape.vocabulary as usize;
+        let tokenizer = Llama2cTokenizer::read(&read(path)?, vocabulary);
+        Ok(Self::Llama2c(tokenizer.map_err(|error| refused(&error))?))
+    }
+
+    /// Reads a `tokenizer.json`.
+    pub(super) fn read_json(path: &Path) -> Result<Self, NativeError> {
+        let tokenizer = Tokenizer::from_bytes(read(path)?).map_err(|error| refused(&error))?;
         let empty = tokenizer
             .encode("", true)
             .map_err(|error| refused(&error))?;
@@ -57,7 +64,7 @@ impl TextTokenizer {
             Self::HuggingFace(tokenizer, _) => tokenizer
                 .encode(text, false)
                 .map(|encoding| encoding.get_ids().to_vec())
-                .map_err(|error| NativeError::Tokenizer(error.to_string())),
+                .map_err(|error| refused(&error)),
         }
     }
 }

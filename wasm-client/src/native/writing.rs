@@ -103,6 +103,16 @@ pub(super) fn score(files: &Files<'_>) -> Result<Answer, NativeError> {
     })
 }
 
+/// The token ids of each passage.
+pub(super) fn tokenize(tokenizer: &Path, texts: &[String]) -> Result<Answer, NativeError> {
+    let tokenizer = TextTokenizer::read_json(tokenizer)?;
+    let ids = texts.iter().map(|text| tokenizer.encode(text));
+    Ok(Answer {
+        ids: Some(ids.collect::<Result<_, _>>()?),
+        ..Answer::default()
+    })
+}
+
 fn language_task(path: &Path) -> Result<TaskConfig, NativeError> {
     let task = read_task(path)?;
     task.check()?;

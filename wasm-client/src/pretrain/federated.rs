@@ -1,6 +1,6 @@
-//! The same model made by clients that keep their texts: each takes some steps of its own, and what
-//! they moved by in the mean is taken as a gradient by an outer optimizer with momentum (Reddi et al.
-//! 2021; Douillard et al. 2023, *DiLoCo*, algorithm 1).
+//! The same model made by clients that keep their texts: each takes some steps of its own, by an
+//! optimizer whose state stays with it, and what they moved by in the mean is taken as a gradient by an
+//! outer optimizer with momentum (Reddi et al. 2021; Douillard et al. 2023, *DiLoCo*, algorithm 1).
 
 use choir_shared::strategy::{ServerOptimizer, ServerState};
 
@@ -8,10 +8,8 @@ use super::model::WholeModel;
 use super::run::{Order, Progress, Rows};
 use super::schedule::learning_rate;
 use super::{PretrainError, Settings};
+use crate::engine::OptimizerState;
 use crate::language::dataset::Row;
-
-/// Part of the outer momentum that stays.
-const MOMENTUM: f32 = 0.5;
 
 /// Trains in rounds; the steps of the settings are those of each client.
 pub(super) fn train(
@@ -21,10 +19,13 @@ pub(super) fn train(
     say: &dyn Fn(&str),
 ) -> Result<(), PretrainError> {
     let shares = shares(&rows.training, settings.clients);
-    let mut orders: Vec<Order> = (0..settings.clients as u64)
-        .map(|client| Order::new(settings.seed + client))
+    let mut clients: Vec<(Order, Option<OptimizerState>)> = (0..settings.clients as u64)
+        .map(|client| (Order::new(settings.seed + client), None))
         .collect();
-    let optimizer = ServerOptimizer::Momentum { beta1: MOMENTUM };
+    let optimizer = match settings.outer_momentum {
+        0.0 => ServerOptimizer::Average,
+        beta1 => ServerOptimizer::Momentum { beta1 },
+    };
     let mut state = ServerState::default();
     let mut global = model.weights()?;
     let mut progress = Progress::new(settings, say);
@@ -33,8 +34,11 @@ pub(super) fn train(
         let steps = settings.local_steps.clamp(1, settings.steps - done);
         let mut mean = vec![0.0; global.len()];
         let mut losses = 0.0;
-        for (share, order) in shares.iter().zip(&mut orders) {
-            model.load(&global)?;
+        for (share, (order, optimizer)) in shares.iter().zip(&mut clients) {
+            match optimizer {
+                Some(state) => model.resume(&global, state)?,
+                None => model.load(&global)?,
+            }
             for step in done..done + steps {
                 let rate = learning_rate(settings.learning_rate, step, settings.steps);
                 let batch = order.next(share, settings.batch);
@@ -43,8 +47,8 @@ pub(super) fn train(
             for ((mean, local), global) in mean.iter_mut().zip(model.weights()?).zip(&global) {
                 *mean += (local - global) / settings.clients as f32;
             }
+            *optimizer = Some(model.optimizer()?);
         }
-        // The momentum's weights add up to one; the step is that of plain averaging.
         optimizer.step(&mut state, &mut global, &mean);
         done += steps;
         progress.step(done, losses / (steps * settings.clients as u64) as f32);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::burn::BurnEngine;
 use crate::engine::decoder::NOT_SCORED;
-use crate::engine::{AdamW, Batch, Engine, EngineError, Parameter};
+use crate::engine::{AdamW, Batch, Engine, EngineError, OptimizerState, Parameter};
 use crate::language::dataset::Row;
 use crate::language::draws::Draws;
 use crate::model::Decoder;
@@ -37,6 +37,21 @@ impl WholeModel {
     /// Puts other weights in place; the optimizer begins anew.
     pub(crate) fn load(&mut self, weights: &[f32]) -> Result<(), EngineError> {
         self.engine.load_adapter(weights)
+    }
+
+    /// Puts weights and an optimizer's state in place, to go on from them.
+    pub(crate) fn resume(
+        &mut self,
+        weights: &[f32],
+        optimizer: &OptimizerState,
+    ) -> Result<(), EngineError> {
+        self.engine.load_adapter(weights)?;
+        self.engine.load_optimizer(optimizer)
+    }
+
+    /// The optimizer's state.
+    pub(crate) fn optimizer(&mut self) -> Result<OptimizerState, EngineError> {
+        pollster::block_on(self.engine.read_optimizer())
     }
 
     /// The weights.

@@ -48,6 +48,8 @@ pub struct Settings {
     pub clients: usize,
     /// Steps of each client between two sums.
     pub local_steps: u64,
+    /// Part of the momentum over those sums that stays; 0 for plain averaging.
+    pub outer_momentum: f32,
 }
 
 impl Default for Settings {
@@ -70,7 +72,8 @@ impl Default for Settings {
             weight_decay: 0.05,
             seed: 1,
             clients: 1,
-            local_steps: 20,
+            local_steps: 5,
+            outer_momentum: 0.0,
         }
     }
 }
@@ -87,6 +90,9 @@ impl Settings {
         }
         if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
             return refuse("kv_heads has to divide heads");
+        }
+        if !(0.0..1.0).contains(&self.outer_momentum) {
+            return refuse("outer_momentum is at least 0 and below 1");
         }
         if self.pieces < 300 || self.context == 0 || self.batch == 0 || self.clients == 0 {
             return refuse("pieces should be 300 at least, context, batch and clients 1");

@@ -1,9 +1,9 @@
 //! What the end-to-end tests of the doors stand on: one aggregator with the page as visitors get it,
 //! and a small task for each door.
 
-use super::options::{Mode, Options};
+use super::decoder::Files;
+use super::options::{Decoder, Mode, Options};
 use super::stage;
-use super::writing::Files;
 use crate::aggregator::Aggregator;
 use crate::data::DataSet;
 use crate::data::split::Split;
@@ -29,7 +29,7 @@ pub(crate) struct DoorStage {
     reports: Version0,
     helper: Helper,
     /// A task with a decoder, where the shared data has one.
-    writing: Option<Version0>,
+    writing: Version0,
 }
 
 /// A task's settings and its version 0.
@@ -58,6 +58,7 @@ impl DoorStage {
             batch: 4,
             steps: 2,
             origins: allowed.join(","),
+            decoder: Some(Decoder::BuiltIn),
             ..Options::default()
         };
         let data = stage::read_data(paths, &options)?;
@@ -83,7 +84,7 @@ impl DoorStage {
             values: short.values.clone(),
         };
         let aggregator = stage::aggregator(paths, &options, &folder)?;
-        let writing = writing(&mut evaluator, &options, &aggregator, &folder)?;
+        let writing = writing(paths, &mut evaluator, &options, &aggregator, &folder)?;
         Ok(Self {
             aggregator,
             folder,
@@ -107,10 +108,7 @@ impl DoorStage {
         let task = self.task(&self.short)?;
         let long_task = self.task(&self.long)?;
         let report_task = self.task(&self.reports)?;
-        let writing_task = match &self.writing {
-            Some(writing) => Some(self.task(writing)?.to_string()),
-            None => None,
-        };
+        let writing_task = self.task(&self.writing)?;
         let told: Value = json!({
             "url": self.aggregator.operator.base(),
             "secret": self.aggregator.operator.secret(),
@@ -119,7 +117,7 @@ impl DoorStage {
             "task": task.to_string(),
             "longTask": long_task.to_string(),
             "reportTask": report_task.to_string(),
-            "writingTask": writing_task,
+            "writingTask": writing_task.to_string(),
             "helper": {
                 "url": format!("http://127.0.0.1:{}", self.helper.port),
                 "front": self.helper.front,
@@ -170,14 +168,13 @@ fn version_zero(
 
 /// A decoder's task, whose base model the aggregator is given too.
 fn writing(
+    paths: &Paths,
     evaluator: &mut Evaluator,
     options: &Options,
     aggregator: &Aggregator,
     folder: &Path,
-) -> Outcome<Option<Version0>> {
-    let Ok(files) = Files::find(options) else {
-        return Ok(None);
-    };
+) -> Outcome<Version0> {
+    let files = Files::find(paths, options)?;
     let folder = stage::fresh(folder.join("decoder"))?;
     // `options` name a helper, which this task has none of.
     let config = files.task(&Options {
@@ -191,7 +188,7 @@ fn writing(
         aggregator.operator.put_object(&fs::read(base).at(base)?)?;
     }
     let values = fs::read(&file).at(&file)?;
-    Ok(Some(Version0 { config, values }))
+    Ok(Version0 { config, values })
 }
 
 /// The extension's origin, from its fixed id.

@@ -1,8 +1,8 @@
 //! The demo for a person: everything served on this machine until Ctrl-C.
 
+use super::decoder::Files;
 use super::options::Options;
 use super::stage;
-use super::writing;
 use crate::aggregator::Aggregator;
 use crate::evaluator::Evaluator;
 use crate::failure::{AtPath, Outcome};
@@ -20,11 +20,7 @@ const ROUNDS: u32 = 10_000;
 ///
 /// # Errors
 /// The first step that failed.
-pub(super) fn run(
-    paths: &Paths,
-    options: &Options,
-    writing: Option<&writing::Files>,
-) -> Outcome<()> {
+pub(super) fn run(paths: &Paths, options: &Options, writing: Option<&Files>) -> Outcome<()> {
     let folder = stage::fresh_folder(paths)?;
     let config = match writing {
         Some(files) => files.task(options)?,

@@ -29,6 +29,15 @@ pub(crate) enum Kind {
     Writing,
 }
 
+/// Which decoder learns to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decoder {
+    /// The one in the tree.
+    BuiltIn,
+    /// stories260K of the shared data.
+    Stories,
+}
+
 /// Who adds the updates up.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Mode {
@@ -62,6 +71,8 @@ impl Mode {
 pub(crate) struct Options {
     /// What is learnt.
     pub(crate) task: Kind,
+    /// By which decoder, of a task that writes.
+    pub(crate) decoder: Option<Decoder>,
     /// Who adds the updates up.
     pub(crate) mode: Mode,
     /// Tabs of a headless run.
@@ -125,6 +136,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             task: Kind::Intents,
+            decoder: None,
             mode: Mode::OneAggregator,
             tabs: 4,
             native: 0,
@@ -248,6 +260,7 @@ impl Options {
         let value = arguments.value()?;
         match name {
             "task" => self.task = value.parse_with(kind)?,
+            "decoder" => self.decoder = Some(value.parse_with(decoder)?),
             "mode" => self.mode = value.parse_with(mode)?,
             "tabs" => given.tabs = Some(value.parse()?),
             "native" => self.native = value.parse()?,
@@ -336,6 +349,14 @@ fn kind(text: &str) -> Result<Kind, &'static str> {
         "intents" => Ok(Kind::Intents),
         "writing" => Ok(Kind::Writing),
         _ => Err("`intents` or `writing`"),
+    }
+}
+
+fn decoder(text: &str) -> Result<Decoder, &'static str> {
+    match text {
+        "choir-4m" => Ok(Decoder::BuiltIn),
+        "stories260K" => Ok(Decoder::Stories),
+        _ => Err("`choir-4m` or `stories260K`"),
     }
 }
 

@@ -105,9 +105,13 @@ impl Frame<'_> {
     ///
     /// # Errors
     /// `Data` where the choice makes no task.
-    pub(crate) fn writing_task(&self, decoder: DecoderConfig) -> Outcome<TaskConfig> {
+    pub(crate) fn writing_task(
+        &self,
+        files: BaseFiles,
+        decoder: DecoderConfig,
+    ) -> Outcome<TaskConfig> {
         let payload = Payload::Language(LanguageConfig {
-            files: BaseFiles::Llama2c,
+            files,
             decoder,
             lora: DecoderLoraConfig {
                 rank: self.options.rank.max(1),

@@ -2,120 +2,24 @@
 //! speaker of Shakespeare's plays each. After every round the global adapter is measured, natively,
 //! on what all of them say in the end, which nobody has trained on; its loss must fall.
 
+use super::decoder::Files;
 use super::editor;
 use super::options::Options;
 use super::report;
 use super::rounds::{Published, Rounds};
 use super::stage;
-use super::task::Frame;
 use crate::driver::{Driver, Plan};
-use crate::eval;
 use crate::evaluator::{Evaluator, TextScore};
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::helper::Helper;
 use crate::paths::Paths;
 use crate::progress::Step;
-use choir_shared::ids::Digest;
-use choir_shared::task::{
-    BaseModel, DecoderBiases, DecoderConfig, DecoderStyle, DecoderTarget, EncoderShape,
-    RopeScaling, TaskConfig,
-};
+use choir_shared::task::DecoderTarget;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Sizes of stories260K (karpathy/tinyllamas).
-const SHAPE: EncoderShape = EncoderShape {
-    dim: 64,
-    layers: 5,
-    heads: 8,
-    intermediate: 172,
-    vocabulary: 512,
-    positions: 512,
-    norm_eps: 1e-5,
-};
-/// What else it is.
-const DECODER: DecoderConfig = DecoderConfig {
-    style: DecoderStyle::Llama,
-    kv_heads: 4,
-    head_dim: 8,
-    rope_base: 10_000.0,
-    rope_scaling: RopeScaling::None,
-    tied: true,
-    biases: DecoderBiases {
-        projections: false,
-        output: false,
-        mlp: false,
-    },
-    head_norms: false,
-};
-
-/// What the demo is made of.
-pub(super) struct Files {
-    weights: PathBuf,
-    tokenizer: PathBuf,
-    /// The plays.
-    text: PathBuf,
-}
-
-impl Files {
-    /// Looks for all of them in the folder of shared data; `--data` names other plays.
-    ///
-    /// # Errors
-    /// `Missing` names what is not there.
-    pub(super) fn find(options: &Options) -> Outcome<Self> {
-        let shared = eval::shared()?;
-        let text = shared.join("data/tinyshakespeare/input.txt");
-        let files = Self {
-            weights: shared.join("models/stories260K/stories260K.bin"),
-            tokenizer: shared.join("models/stories260K/tok512.bin"),
-            text: options.data.clone().unwrap_or(text),
-        };
-        for file in [&files.weights, &files.tokenizer, &files.text] {
-            if !file.is_file() {
-                return Err(Failure::Missing {
-                    what: file.display().to_string(),
-                    remedy: "CHOIR_SHARED names the folder that has `data` and `models`."
-                        .to_owned(),
-                });
-            }
-        }
-        Ok(files)
-    }
-
-    /// Weights and tokenizer.
-    pub(super) fn base(&self) -> [&PathBuf; 2] {
-        [&self.weights, &self.tokenizer]
-    }
-
-    fn base_model(&self) -> Outcome<BaseModel> {
-        let weights = fs::read(&self.weights).at(&self.weights)?;
-        let tokenizer = fs::read(&self.tokenizer).at(&self.tokenizer)?;
-        Ok(BaseModel {
-            weights: Digest::of(&weights),
-            weights_bytes: weights.len() as u64,
-            tokenizer: Digest::of(&tokenizer),
-            shape: SHAPE,
-        })
-    }
-}
-
-impl Files {
-    /// The task of this decoder.
-    ///
-    /// # Errors
-    /// `File` where it cannot be read, `Data` where the options make no task.
-    pub(super) fn task(&self, options: &Options) -> Outcome<TaskConfig> {
-        let frame = Frame {
-            options,
-            base: self.base_model()?,
-            labels: Vec::new(),
-        };
-        frame.writing_task(DECODER)
-    }
-}
 
 /// One round of the curve.
 #[derive(Serialize)]
@@ -137,7 +41,7 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
     let start = Instant::now();
     let folder = stage::fresh_folder(paths)?;
     let mut evaluator = Evaluator::start(paths)?;
-    let speakers = evaluator.deal_speakers(&files.text, options.tabs, &folder)?;
+    let speakers = evaluator.deal_speakers(files.text()?, options.tabs, &folder)?;
     eprintln!("  {} tabs read {}", options.tabs, speakers.join(", "));
     let config = files.task(options)?;
     let config_file = stage::write_config(&folder, "writing", &config)?;
@@ -187,7 +91,7 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
     let suggestion = editor::suggest(paths, options, &mut driver)?;
     let result = json!({
         "task": "writing",
-        "model": "stories260K",
+        "model": files.name(),
         "speakers": speakers,
         "device": device.0,
         "adapter": device.1,

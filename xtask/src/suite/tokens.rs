@@ -40,14 +40,25 @@ fn same_ids(paths: &Paths, shared: Option<&Path>) -> Outcome<()> {
     fs::create_dir_all(&folder).at(&folder)?;
     let mut evaluator = Evaluator::start(paths)?;
     let step = Step::start(format!("token ids of {} texts", texts.len()));
+    let agree = |page: &[Vec<u32>], native: &[Vec<u32>]| {
+        first_difference(&texts, page, native).map_or(Ok(()), |text| Err(Failure::Check(text)))
+    };
     for max_length in LENGTHS {
         step.detail(format!("at most {max_length} of a text"));
-        let page = page_ids(paths, &step, &folder, &texts, max_length)?;
-        let native = native_ids(&mut evaluator, &folder, &texts, max_length)?;
-        if let Some(difference) = first_difference(&texts, &page, &native) {
-            return Err(Failure::Check(difference));
-        }
+        let tokenizer = setup::model_files(paths).tokenizer;
+        let reading = (tokenizer.as_path(), max_length.to_string());
+        let page = page_ids(paths, &step, &folder, &texts, reading)?;
+        agree(
+            &page,
+            &native_ids(&mut evaluator, &folder, &texts, max_length)?,
+        )?;
     }
+    step.detail("by the built-in decoder's tokenizer");
+    let tokenizer = paths.decoder().join("tokenizer.json");
+    let reading = (tokenizer.as_path(), PASSAGES.to_owned());
+    let page = page_ids(paths, &step, &folder, &texts, reading)?;
+    let all: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+    agree(&page, &evaluator.tokenize_passages(&tokenizer, &all)?)?;
     step.done("the same in the page and natively");
     Ok(())
 }
@@ -84,7 +95,7 @@ fn page_ids(
     step: &Step,
     folder: &Path,
     texts: &[Text],
-    max_length: u16,
+    (tokenizer, reading): (&Path, String),
 ) -> Outcome<Vec<Vec<u32>>> {
     let file = folder.join("texts.jsonl");
     let lines: String = texts
@@ -95,8 +106,8 @@ fn page_ids(
     let mut node = Command::new("node");
     node.current_dir(paths.root.join("web"))
         .arg("tools/token_ids.mjs")
-        .arg(setup::model_files(paths).tokenizer)
-        .arg(max_length.to_string())
+        .arg(tokenizer)
+        .arg(reading)
         .arg(&file);
     program::run(step, &mut node)?
         .lines()
@@ -157,6 +168,8 @@ const HARD_TEXTS: &str = "web/test/hard_texts.json";
 const SAMPLE: &str = "web/demo/sample/intents.csv";
 /// Longest texts to cut to: one that cuts many, and the longest that the model takes.
 const LENGTHS: [u16; 2] = [16, 512];
+/// Reads texts as a decoder's passages, whole.
+const PASSAGES: &str = "passages";
 const TEXTS_OF_A_JOB: usize = 500;
 const SHOWN_IDS: usize = 8;
 const SHOWN_CHARACTERS: usize = 80;

@@ -19,7 +19,7 @@ export type { Helper, MemoryPlan, SamplingSettings } from "./modules.ts";
 export { parsePassages } from "./passages.ts";
 export { DEFAULT_PAUSES } from "./pauses.ts";
 export type { PauseCause } from "./pauses.ts";
-export { ALL_MINI_LM_L6_V2, browserUploadCount, DEFAULT_POLICY, DEMO_POLICY, STORIES_260K } from "./policy.ts";
+export { ALL_MINI_LM_L6_V2, browserUploadCount, CHOIR_4M, DEFAULT_POLICY, DEMO_POLICY, STORIES_260K } from "./policy.ts";
 export type { Policy, UploadCount } from "./policy.ts";
 export type { PrivacyReceipt, ReceiptEntry, SendingKind } from "./receipt.ts";
 export { sentence } from "./sentence.ts";

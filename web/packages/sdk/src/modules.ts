@@ -225,20 +225,26 @@ export interface Llama2cTokenizer {
   readonly end: number;
   encode(text: string, begin: boolean): Uint32Array;
   decode(tokens: Uint32Array): string;
-  /** Texts one after the other, in rows of at most so many tokens; each token has the next as its label. */
-  rows(texts: readonly string[], context: number): {
-    readonly tokens: readonly number[];
-    readonly starts: readonly number[];
-    readonly labels: readonly number[];
-  };
   free(): void;
 }
+
+/**
+ * Rows of at most so many tokens of passages that are tokens already, packed, each after the token that
+ * begins a text; each token has the next as its label.
+ */
+export type PackPassages = (
+  tokens: Uint32Array,
+  starts: Uint32Array,
+  begin: number,
+  context: number,
+) => Record<"tokens" | "starts" | "labels", readonly number[]>;
 
 export interface EngineModule {
   readonly Trainer: { open(config: Uint8Array): Promise<EngineTrainer> };
   /** Of language tasks; its examples are rows with a label for each token. Absent from engine burn. */
   readonly LanguageTrainer?: { open(config: Uint8Array): Promise<LanguageEngineTrainer> };
   readonly Llama2cTokenizer?: new (bytes: Uint8Array, vocabulary: number) => Llama2cTokenizer;
+  readonly packPassages?: PackPassages;
   /** GFLOP/s of a short product on this engine's device. */
   measureProduct(): Promise<number>;
 }

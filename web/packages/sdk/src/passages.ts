@@ -5,7 +5,9 @@
 
 import { ChoirError } from "./errors.ts";
 import type { Example, ParsedExamples } from "./examples.ts";
-import type { EngineModule, Llama2cTokenizer, TaskStatus } from "./modules.ts";
+import type { LanguageTokens } from "./language_tokens.ts";
+import { openLanguageTokens } from "./language_tokens.ts";
+import type { EngineModule, PackPassages, TaskStatus } from "./modules.ts";
 import type { Labelled, PackedTokens, TaskTokenizer } from "./tokens.ts";
 import { TextTokenizer } from "./tokens.ts";
 
@@ -18,26 +20,28 @@ export function parsePassages(source: string): ParsedExamples {
 }
 
 /** The tokenizer of a task, from the bytes of its file. */
-export function openTokenizer(
-  module: EngineModule,
-  file: Uint8Array,
-  { payload, files, vocabulary, maxLength }: Pick<TaskStatus, "payload" | "files" | "vocabulary" | "maxLength">,
-): TaskTokenizer {
-  if (payload !== "language") return new TextTokenizer(file, maxLength);
-  if (files !== "llama2c" || module.Llama2cTokenizer === undefined) {
-    throw new ChoirError("bad-task", "pages read the tokenizer of a decoder only where it is llama2.c's");
+export function openTokenizer(module: EngineModule, file: Uint8Array, status: TokenizerStatus): TaskTokenizer {
+  if (status.payload !== "language") return new TextTokenizer(file, status.maxLength);
+  if (module.packPassages === undefined) {
+    throw new ChoirError("bad-task", "this engine's module trains no decoder: choose engine webgpu or cpu");
   }
-  return new PassageTokenizer(new module.Llama2cTokenizer(file, vocabulary), maxLength);
+  return new PassageTokenizer(openLanguageTokens(module, file, status), module.packPassages, status.maxLength);
 }
 
+type TokenizerStatus = Pick<TaskStatus, "payload" | "files" | "vocabulary" | "maxLength">;
+
 class PassageTokenizer implements TaskTokenizer {
-  readonly #tokenizer: Llama2cTokenizer;
+  readonly #begin: number;
 
   constructor(
-    tokenizer: Llama2cTokenizer,
+    readonly tokens: LanguageTokens,
+    readonly packPassages: PackPassages,
     readonly maxLength: number,
   ) {
-    this.#tokenizer = tokenizer;
+    if (tokens.begin === null) {
+      throw new ChoirError("bad-model", "the tokenizer has no token that begins a text: choose a base model whose tokenizer has one");
+    }
+    this.#begin = tokens.begin;
   }
 
   pack(): PackedTokens {
@@ -45,12 +49,15 @@ class PassageTokenizer implements TaskTokenizer {
   }
 
   label(examples: readonly Example[]): Labelled {
-    const texts = examples.map(({ text }) => text);
-    const { tokens, starts, labels } = this.#tokenizer.rows(texts, this.maxLength);
-    return { tokens: Uint32Array.from(tokens), starts: Uint32Array.from(starts), labels: Uint32Array.from(labels), truncated: 0 };
+    const passages = examples.map(({ text }) => this.tokens.encode(text));
+    const ends = [0];
+    for (const passage of passages) ends.push((ends[ends.length - 1] as number) + passage.length);
+    const packed = this.packPassages(Uint32Array.from(passages.flat()), Uint32Array.from(ends), this.#begin, this.maxLength);
+    const [tokens, starts, labels] = [packed.tokens, packed.starts, packed.labels].map((ids) => Uint32Array.from(ids)) as [Uint32Array, Uint32Array, Uint32Array];
+    return { tokens, starts, labels, truncated: 0 };
   }
 
   free(): void {
-    this.#tokenizer.free();
+    this.tokens.free();
   }
 }

@@ -33,6 +33,9 @@ export const ALL_MINI_LM_L6_V2 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114
 /** stories260K by Andrej Karpathy, `stories260K.bin` as he published it: a decoder for demonstrations. */
 export const STORIES_260K = "b0a507e7ad0f626624f17112325e66691f9076d622e1d3274d103d00299f2696";
 
+/** The built-in decoder, `web/models/choir-4m/model.safetensors`; its card says how it was made. */
+export const CHOIR_4M = "5b24a14e2cd24ecefd5760e60cd44af984ae2cd61576102a74b1577473ff54c5";
+
 /** The production default: the privacy floor of the protocol, one upload per visitor. */
 export const DEFAULT_POLICY: Policy = Object.freeze({
   minCohort: 50,
@@ -49,7 +52,7 @@ export const DEMO_POLICY: Policy = Object.freeze({
   corruptPermille: 100,
   noiseMultiplier: 0,
   clip: 0,
-  baseModels: [ALL_MINI_LM_L6_V2, STORIES_260K],
+  baseModels: [ALL_MINI_LM_L6_V2, CHOIR_4M, STORIES_260K],
   uploads: 65_535,
 });
 
