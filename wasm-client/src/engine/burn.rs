@@ -22,6 +22,8 @@ mod adapter;
 mod decoder;
 mod padding;
 mod pointwise;
+#[cfg(feature = "pretrain")]
+mod trained;
 #[cfg(feature = "burn-wgpu")]
 mod webgpu;
 
@@ -101,15 +103,6 @@ impl BurnEngine {
         let leaf = values.autodiff().require_grad();
         step.leaves.insert(range.start, leaf.clone());
         Ok(leaf)
-    }
-
-    /// A tensor of a model all of which is trained: a part of the flat vector that
-    /// [`Engine::load_adapter`] took, in the batch begun.
-    ///
-    /// # Errors
-    /// [`EngineError::Shape`] where it is no part of it, or no batch was begun.
-    pub fn trained(&mut self, parameter: &Parameter) -> Result<Tensor<2>, EngineError> {
-        self.parameter(parameter)
     }
 
     fn weight(&mut self, weight: &Weight<Tensor<2>>) -> Result<Tensor<2>, EngineError> {
