@@ -100,6 +100,8 @@ pub struct LinearLayer<T> {
     pub weight: Weight<T>,
     /// `[1, out]`.
     pub bias: Option<Weight<T>>,
+    /// `[1, out]`: added to a bias that is frozen or absent.
+    pub trained_bias: Option<Parameter>,
     /// The low-rank part, factored: the full delta never exists.
     pub lora: Option<LoraFactors>,
     /// `[in, out]`.
@@ -112,6 +114,7 @@ impl<T> LinearLayer<T> {
         Self {
             weight: Weight::Frozen(weight),
             bias: None,
+            trained_bias: None,
             lora: None,
             shape,
         }

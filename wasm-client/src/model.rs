@@ -48,12 +48,14 @@ impl<T: Clone> Model<T> {
             (Some(head), _) => Some(LinearLayer {
                 weight: Weight::Trained(head.weight.clone()),
                 bias: Some(Weight::Trained(head.bias.clone())),
+                trained_bias: None,
                 lora: None,
                 shape: head.weight.shape,
             }),
             (None, Some(frozen)) => Some(LinearLayer {
                 weight: Weight::Frozen(frozen.weight),
                 bias: Some(Weight::Frozen(frozen.bias)),
+                trained_bias: None,
                 lora: None,
                 shape: [dim, frozen.labels],
             }),

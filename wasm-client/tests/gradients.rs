@@ -286,6 +286,7 @@ fn activations_used_more_than_once_match_finite_differences() {
     let layer = |weight| LinearLayer {
         weight,
         bias: None,
+        trained_bias: None,
         lora: None,
         shape: [8, 8],
     };

@@ -47,6 +47,7 @@ impl<T: Clone> Chain<T> {
             Ok::<_, EngineError>(LinearLayer {
                 weight,
                 bias: None,
+                trained_bias: None,
                 lora: None,
                 shape,
             })

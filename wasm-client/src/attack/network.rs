@@ -90,6 +90,7 @@ impl Network {
         let head = LinearLayer {
             weight: builder.trained(Place::HeadWeight, head, [dim, labels]),
             bias: Some(builder.trained(Place::HeadBias, &vec![0.0; labels], [1, labels])),
+            trained_bias: None,
             lora: None,
             shape: [dim, labels],
         };
@@ -145,6 +146,7 @@ impl Network {
                 shape: [rows, self.dim],
             }),
             bias: None,
+            trained_bias: None,
             lora: None,
             shape: [rows, self.dim],
         };
@@ -203,6 +205,7 @@ impl Network {
         let layer = LinearLayer {
             weight: Weight::Frozen(matrix.clone()),
             bias: None,
+            trained_bias: None,
             lora: None,
             shape: [self.dim, columns],
         };
@@ -314,6 +317,7 @@ impl Builder<'_> {
         Ok(LinearLayer {
             weight,
             bias: Some(bias),
+            trained_bias: None,
             lora: None,
             shape,
         })

@@ -189,6 +189,9 @@ impl Engine for BurnEngine {
         if let Some(bias) = &layer.bias {
             y = y + self.weight(bias)?;
         }
+        if let Some(bias) = &layer.trained_bias {
+            y = y + self.parameter(bias)?;
+        }
         if let Some(lora) = &layer.lora {
             let (a, b) = (self.parameter(&lora.a)?, self.parameter(&lora.b)?);
             y = y + x.clone().matmul(a).matmul(b).mul_scalar(lora.scale);

@@ -2,9 +2,11 @@
 //!
 //! A device adds only what is its own: whole tiles to write, columns in vectors.
 
+mod adapter;
 mod decoder;
 mod generation;
 
+pub use adapter::trained_values;
 pub use decoder::labels;
 
 use super::kernels::{

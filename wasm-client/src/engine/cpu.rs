@@ -18,6 +18,7 @@ use panel::Panel;
 use rows::Sequences;
 pub use rows::adamw;
 
+mod adapter;
 mod attention;
 mod buffer;
 mod decoder;

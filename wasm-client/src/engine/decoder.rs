@@ -16,6 +16,10 @@ pub struct StreamNorm<T> {
     pub gain: T,
     /// `[1, dim]`, of a layer norm.
     pub bias: Option<T>,
+    /// As `gain`: what is trained of it, added to what is frozen.
+    pub trained_gain: Option<Parameter>,
+    /// As `bias`, likewise.
+    pub trained_bias: Option<Parameter>,
     /// Added to the mean of the squares.
     pub eps: f32,
 }

@@ -6,6 +6,7 @@
 //! Gradients of the adapter go to the kernels' own flat gradient buffer, at the parameter's range,
 //! and are written (not added) once per step.
 
+pub mod adapter;
 pub mod decoder;
 pub mod generation;
 

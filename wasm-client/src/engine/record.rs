@@ -22,6 +22,7 @@ use tape::{Entry, Loss, Tape};
 use value::Returned;
 pub use value::Value;
 
+mod adapter;
 mod attention;
 mod backward;
 mod check;

@@ -25,6 +25,7 @@ use shader::{Shader, linear_groups};
 use trained::Adapter;
 pub use tuning::Tuning;
 
+mod adapter_calls;
 mod attention;
 mod attention_calls;
 mod batch;

@@ -25,14 +25,16 @@
 use crate::engine::decoder::{DecoderEngine, LanguageHead, StreamNorm};
 use crate::engine::generation::{AttentionCache, GeneratingEngine};
 use crate::engine::{AttentionMask, EmbeddingTables, EngineError, Parameter};
-use block::{Block, norm_layer};
+use block::{Block, attach_norm, norm_layer};
 
 pub mod adapter;
+mod adapter_config;
 mod block;
 mod of_task;
 pub mod tensors;
 
-pub use adapter::{DecoderAdapter, DecoderLora};
+pub use adapter::DecoderAdapter;
+pub use adapter_config::{DecoderAdapterConfig, DecoderLora};
 pub use tensors::{Biases, BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
 
 /// A frozen decoder with its adapter, on the tensors `T` of one engine.
@@ -93,8 +95,7 @@ impl<E: GeneratingEngine> Attention<E> for Continued<'_, E::Tensor> {
 }
 
 impl<T: Clone> Decoder<T> {
-    /// A decoder of the tensors that `take` hands over, with the adapter's LoRA factors in their
-    /// layers.
+    /// A decoder of the tensors that `take` hands over, with the adapter's parts in their layers.
     ///
     /// # Errors
     /// Those of `take`.
@@ -109,7 +110,7 @@ impl<T: Clone> Decoder<T> {
             BlockStyle::Gpt2 => Some(take(DecoderTensor::Position)?),
         };
         let blocks = (0..shape.layers)
-            .map(|layer| Block::build(&shape, layer, &adapter, &mut take))
+            .map(|layer| Block::build(&shape, layer, &mut take))
             .collect::<Result<_, E>>()?;
         let norm = norm_layer(&shape, DecoderNorm::Last, &mut take)?;
         let head = if shape.tied {
@@ -117,15 +118,17 @@ impl<T: Clone> Decoder<T> {
         } else {
             LanguageHead::Separate(take(DecoderTensor::LanguageHead)?)
         };
-        Ok(Self {
+        let mut decoder = Self {
             shape,
             word,
             position,
             blocks,
             norm,
             head,
-            adapter,
-        })
+            adapter: DecoderAdapter::default(),
+        };
+        decoder.attach(adapter);
+        Ok(decoder)
     }
 
     /// Its sizes.
@@ -143,6 +146,7 @@ impl<T: Clone> Decoder<T> {
         for (layer, block) in (0..).zip(&mut self.blocks) {
             block.attach(layer, &adapter);
         }
+        attach_norm(&mut self.norm, DecoderNorm::Last, &adapter);
         self.adapter = adapter;
     }
 

@@ -115,6 +115,7 @@ impl<T: Clone> Block<T> {
             Ok(LinearLayer {
                 weight: Weight::Frozen(take(EncoderTensor::Weight(layer, target))?),
                 bias: Some(Weight::Frozen(take(EncoderTensor::Bias(layer, target))?)),
+                trained_bias: None,
                 lora: None,
                 shape: linear_shape(shape, target),
             })

@@ -9,7 +9,8 @@ use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
-    DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
+    Biases, BlockStyle, DecoderAdapter, DecoderAdapterConfig, DecoderLora, DecoderShape,
+    DecoderTarget, DecoderTensor,
 };
 use pollster::block_on;
 
@@ -48,6 +49,39 @@ struct Outcome {
     gradient: Vec<f32>,
 }
 
+fn lora(targets: &[DecoderTarget]) -> DecoderLora {
+    DecoderLora {
+        rank: 3,
+        alpha: 6.0,
+        rank_stabilised: false,
+        targets: targets.to_vec(),
+    }
+}
+
+/// Layer norms, biases everywhere and a table of positions.
+fn gpt2() -> DecoderShape {
+    DecoderShape {
+        style: BlockStyle::Gpt2,
+        biases: Biases::ALL,
+        kv_heads: SHAPE.heads,
+        context: 64,
+        tied: true,
+        ..SHAPE
+    }
+}
+
+/// Biases of queries, keys and values, and norms of heads.
+fn qwen() -> DecoderShape {
+    DecoderShape {
+        biases: Biases {
+            projections: true,
+            ..Biases::default()
+        },
+        head_norms: true,
+        ..SHAPE
+    }
+}
+
 impl Case {
     fn new(
         name: &'static str,
@@ -55,13 +89,17 @@ impl Case {
         targets: &[DecoderTarget],
         virtual_tokens: usize,
     ) -> Self {
-        let lora = DecoderLora {
-            rank: 3,
-            alpha: 6.0,
-            rank_stabilised: false,
-            targets: targets.to_vec(),
+        let config = DecoderAdapterConfig {
+            lora: Some(lora(targets)),
+            num_virtual_tokens: virtual_tokens,
+            ..DecoderAdapterConfig::default()
         };
-        let adapter = DecoderAdapter::new(&shape, &lora, virtual_tokens);
+        Self::of(name, shape, &config)
+    }
+
+    fn of(name: &'static str, shape: DecoderShape, config: &DecoderAdapterConfig) -> Self {
+        let adapter = DecoderAdapter::of_config(&shape, config);
+        let virtual_tokens = adapter.num_virtual_tokens() as usize;
         let mut random = Random(11);
         let values = random.values(adapter.len, 0.3);
         let mut token = || random.next() % shape.vocabulary as u32;
@@ -124,6 +162,9 @@ impl Case {
             check(&format!("A of {place:?}"), &factors.a.range);
             check(&format!("B of {place:?}"), &factors.b.range);
         }
+        for (tensor, vector) in &self.adapter.vectors {
+            check(&format!("{tensor:?}"), &vector.range);
+        }
         if let Some(prompt) = &self.adapter.prompt {
             check("soft prompt", &prompt.range);
         }
@@ -167,5 +208,36 @@ fn engines_agree_on_a_decoder_whose_logits_are_made_by_its_word_embeddings() {
 fn engines_agree_where_only_some_of_the_queries_and_keys_have_gradients() {
     for target in [DecoderTarget::Q, DecoderTarget::V, DecoderTarget::Up] {
         Case::new("one target", SHAPE, &[target], 0).engines_agree();
+    }
+}
+
+#[test]
+fn engines_agree_where_biases_are_trained() {
+    for shape in [SHAPE, qwen(), gpt2()] {
+        let mut targets = shape.targets().to_vec();
+        // That of keys that are not turned adds the same to every score of a row.
+        targets.retain(|target| shape.style == BlockStyle::Llama || *target != DecoderTarget::K);
+        let mut config = DecoderAdapterConfig {
+            biases: targets,
+            ..DecoderAdapterConfig::default()
+        };
+        Case::of("biases", shape, &config).engines_agree();
+        config.biases = vec![DecoderTarget::Q, DecoderTarget::Down];
+        config.lora = Some(lora(&[DecoderTarget::K, DecoderTarget::Down]));
+        Case::of("biases and LoRA", shape, &config).engines_agree();
+    }
+}
+
+#[test]
+fn engines_agree_where_norms_are_trained() {
+    for shape in [SHAPE, qwen(), gpt2()] {
+        let mut config = DecoderAdapterConfig {
+            norms: true,
+            ..DecoderAdapterConfig::default()
+        };
+        Case::of("norms", shape, &config).engines_agree();
+        config.biases = vec![DecoderTarget::V, DecoderTarget::Up];
+        config.num_virtual_tokens = VIRTUAL_TOKENS;
+        Case::of("norms, biases and a prompt", shape, &config).engines_agree();
     }
 }

@@ -79,6 +79,7 @@ fn block(engine: &mut BurnEngine, activation: Activation, mask: AttentionMask) -
         layers.push(LinearLayer {
             weight: Weight::Frozen(frozen(engine, DIM, DIM)),
             bias: Some(Weight::Frozen(frozen(engine, 1, DIM))),
+            trained_bias: None,
             lora: (at == 0).then(factors),
             shape: [DIM, DIM],
         });
@@ -86,6 +87,7 @@ fn block(engine: &mut BurnEngine, activation: Activation, mask: AttentionMask) -
     let head = LinearLayer {
         weight: Weight::Trained(parameter(&HEAD, CLASSES)),
         bias: Some(Weight::Trained(parameter(&BIAS, CLASSES))),
+        trained_bias: None,
         lora: None,
         shape: [DIM, CLASSES],
     };

@@ -42,7 +42,7 @@ impl StreamNorm<'_> {
 }
 
 /// The mean of a layer norm's row; a root-mean-square norm takes none off.
-fn mean_if(centred: bool, x: &[f32]) -> f32 {
+pub(super) fn mean_if(centred: bool, x: &[f32]) -> f32 {
     if centred {
         sum(x) / x.len() as f32
     } else {

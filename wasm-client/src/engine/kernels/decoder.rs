@@ -1,6 +1,7 @@
-//! What a recording engine needs from its device for decoders, beside [`Kernels`].
+//! What a recording engine needs from its device for decoders, beside
+//! [`Kernels`](super::Kernels).
 
-use super::Kernels;
+use super::adapter::AdapterKernels;
 use crate::engine::decoder::LanguageHead;
 use crate::engine::{EngineError, Parameter};
 
@@ -151,7 +152,7 @@ pub(crate) fn scored(label: u32) -> bool {
 }
 
 /// The device's kernels for decoders.
-pub trait DecoderKernels: Kernels {
+pub trait DecoderKernels: AdapterKernels {
     /// `out[row] = word[token] or prompt[i]`, `[rows, dim]`.
     fn embed_tokens(
         &mut self,

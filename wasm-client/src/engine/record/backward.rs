@@ -229,6 +229,7 @@ impl<K: DecoderKernels> Recorded<K> {
         Ok(LinearLayer {
             weight: Weight::Frozen(buffer),
             bias: None,
+            trained_bias: None,
             lora: None,
             shape: [size; 2],
         })

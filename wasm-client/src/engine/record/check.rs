@@ -86,6 +86,9 @@ pub(super) fn linear<B: Clone>(
     if let Some(bias) = &layer.bias {
         weight("bias", bias, [1, outputs])?;
     }
+    if let Some(bias) = &layer.trained_bias {
+        parameter("trained bias", bias, [1, outputs], adapter_len)?;
+    }
     if let Some(lora) = &layer.lora {
         let rank = lora.a.shape[1];
         parameter("LoRA factor A", &lora.a, [inputs, rank], adapter_len)?;

@@ -70,11 +70,18 @@ impl<K: DecoderKernels> Recorded<K> {
         let shape = x.shape();
         let [rows, dim] = norm_groups(shape, layer)?;
         let nodes = [x.node(), residual.and_then(Value::node)];
-        let recorded = self.training && nodes.iter().any(Option::is_some);
+        let trained = [&layer.trained_gain, &layer.trained_bias].map(Clone::clone);
+        let below = self.training && nodes.iter().any(Option::is_some);
+        let recorded = below || self.training && trained.iter().any(Option::is_some);
+        let gain = self.norm_row(&layer.gain, trained[0].as_ref())?;
+        let bias = match &layer.bias {
+            Some(bias) => Some(self.norm_row(bias, trained[1].as_ref())?),
+            None => None,
+        };
         let rstd = self.scratch([rows, 1])?;
         let y = self.output(shape, recorded)?;
         let sum = match residual {
-            Some(_) => Some(self.second_output(shape, recorded)?),
+            Some(_) => Some(self.second_output(shape, below)?),
             None => None,
         };
         let pair = residual.zip(sum.as_ref());
@@ -84,8 +91,8 @@ impl<K: DecoderKernels> Recorded<K> {
                 before: before.buffer(),
                 sum: sum.buffer(),
             }),
-            gain: layer.gain.buffer(),
-            bias: layer.bias.as_ref().map(Value::buffer),
+            gain: gain.buffer(),
+            bias: bias.as_ref().map(Value::buffer),
             eps: layer.eps,
             rstd: rstd.buffer(),
             y: y.buffer(),
@@ -99,7 +106,8 @@ impl<K: DecoderKernels> Recorded<K> {
                 adds: sum.is_some(),
                 normalized: sum.as_ref().unwrap_or(x).clone(),
                 rstd,
-                gain: layer.gain.clone(),
+                gain,
+                trained,
                 centred: layer.bias.is_some(),
             });
             match sum {

@@ -17,6 +17,9 @@ impl<K: DecoderKernels> Recorded<K> {
         gradients: &mut Gradients<K>,
     ) -> Result<(), EngineError> {
         let d_y = gradients[node].take();
+        if let Some(d_y) = &d_y {
+            self.norm_parameters_gradient(&entry, d_y)?;
+        }
         if !entry.adds {
             let (Some(d_y), Some(x)) = (d_y, entry.x) else {
                 return Ok(());
@@ -30,6 +33,7 @@ impl<K: DecoderKernels> Recorded<K> {
         let d_x = match (d_y, d_sum) {
             (None, None) => return Ok(()),
             (None, Some(d_sum)) => d_sum,
+            (Some(_), _) if entry.x.is_none() && entry.residual.is_none() => return Ok(()),
             (Some(d_y), None) => {
                 let d_x = self.scratch(d_y.shape())?;
                 self.stream_norm_gradient(&entry, &d_y, &d_x, false)?;

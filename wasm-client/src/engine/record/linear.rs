@@ -12,7 +12,7 @@ use crate::engine::kernels::decoder::DecoderKernels;
 use crate::engine::kernels::{
     LinearCall, LinearInputGradient, LoraGradient, LowRankCall, LowRankWay, WeightGradient, trained,
 };
-use crate::engine::{EngineError, LinearLayer, LoraFactors};
+use crate::engine::{EngineError, LinearLayer, LoraFactors, Parameter, Weight};
 
 /// A low-rank part's gradient that is to be made.
 struct Wanted<B: Clone> {
@@ -63,17 +63,24 @@ impl<K: DecoderKernels> Recorded<K> {
     ) -> Result<ValueOf<K>, EngineError> {
         let rows = x.shape()[0];
         let layer = buffers_of(layer);
-        let has_trained = layer.lora.is_some()
-            || trained(&layer.weight).is_some()
-            || layer
-                .bias
-                .as_ref()
-                .is_some_and(|bias| trained(bias).is_some());
+        let reads_input = layer.lora.is_some() || trained(&layer.weight).is_some();
+        let has_trained = reads_input || trained_bias(&layer).is_some();
+        let sum = match (&layer.trained_bias, &layer.bias) {
+            (Some(trained), Some(Weight::Frozen(bias))) => {
+                Some(self.trained_row(Some(bias), trained, layer.shape[1])?)
+            }
+            (Some(trained), _) => Some(self.trained_row(None, trained, layer.shape[1])?),
+            (None, _) => None,
+        };
+        let with_sum = sum.as_ref().map(|sum| LinearLayer {
+            bias: Some(Weight::Frozen(sum.buffer().clone())),
+            ..layer.clone()
+        });
         let recorded = self.training && (x.node().is_some() || has_trained);
         let y = self.output([rows, layer.shape[1]], recorded)?;
         self.kernels.linear(LinearCall {
             x: x.buffer(),
-            layer: &layer,
+            layer: with_sum.as_ref().unwrap_or(&layer),
             low_rank: low_rank.as_ref().map(Value::buffer),
             y: y.buffer(),
             rows,
@@ -83,7 +90,7 @@ impl<K: DecoderKernels> Recorded<K> {
             let input = x.node();
             let entry = LinearEntry {
                 input,
-                x: has_trained.then(|| Saved::new(x)),
+                x: reads_input.then(|| Saved::new(x)),
                 layer,
                 low_rank,
                 group,
@@ -112,9 +119,13 @@ impl<K: DecoderKernels> Recorded<K> {
             d_low_rank,
             ..
         } = entry;
-        if let Some(x) = x {
-            let x = self.restore(x)?;
-            self.parameter_gradients(&x, &layer, [&low_rank, &d_low_rank], d_y)?;
+        match x {
+            Some(x) => {
+                let x = self.restore(x)?;
+                self.parameter_gradients(&x, &layer, [&low_rank, &d_low_rank], d_y)?;
+            }
+            // A bias has its gradient from that of the output alone.
+            None => self.parameter_gradients(d_y, &layer, [&None, &None], d_y)?,
         }
         match input {
             Some(input) => self.input_gradient(&layer, d_low_rank.as_ref(), d_y, input, gradients),
@@ -186,9 +197,9 @@ impl<K: DecoderKernels> Recorded<K> {
         low_rank: [&Option<ValueOf<K>>; 2],
         d_y: &ValueOf<K>,
     ) -> Result<(), EngineError> {
-        let rows = x.shape()[0];
+        let rows = d_y.shape()[0];
         let weight = trained(&layer.weight);
-        let bias = layer.bias.as_ref().and_then(trained);
+        let bias = trained_bias(layer);
         if weight.is_some() || bias.is_some() {
             self.kernels.weight_gradient(WeightGradient {
                 x: x.buffer(),
@@ -233,4 +244,10 @@ impl<K: DecoderKernels> Recorded<K> {
         gradients[input] = Some(d_x);
         Ok(())
     }
+}
+
+/// What is trained of a layer's bias.
+fn trained_bias<B>(layer: &LinearLayer<B>) -> Option<&Parameter> {
+    let whole = layer.bias.as_ref().and_then(trained);
+    layer.trained_bias.as_ref().or(whole)
 }

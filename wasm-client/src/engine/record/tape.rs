@@ -57,7 +57,7 @@ pub(super) struct Loss<B: Clone> {
 /// A linear layer.
 pub(super) struct LinearEntry<B: Clone> {
     pub(super) input: Option<usize>,
-    /// Kept only if a parameter of this layer is trained.
+    /// Kept only if a trained part of this layer has its gradient from it.
     pub(super) x: Option<Saved<B>>,
     pub(super) layer: LinearLayer<B>,
     pub(super) low_rank: Option<Value<B>>,
@@ -76,7 +76,10 @@ pub(super) struct StreamNormEntry<B: Clone> {
     /// What was normalized: the input or the sum.
     pub(super) normalized: Value<B>,
     pub(super) rstd: Value<B>,
+    /// What is trained of it added.
     pub(super) gain: Value<B>,
+    /// What is trained of gain and bias.
+    pub(super) trained: [Option<Parameter>; 2],
     /// Whether it is a layer norm.
     pub(super) centred: bool,
 }

@@ -117,6 +117,7 @@ pub(super) fn buffers_of<B: Clone>(layer: &LinearLayer<Value<B>>) -> LinearLayer
     LinearLayer {
         weight: buffer_of(&layer.weight),
         bias: layer.bias.as_ref().map(buffer_of),
+        trained_bias: layer.trained_bias.clone(),
         lora: layer.lora.clone(),
         shape: layer.shape,
     }

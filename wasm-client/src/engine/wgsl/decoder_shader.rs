@@ -26,6 +26,10 @@ pub(super) enum DecoderShader {
     KeepRows,
     /// Attention to kept rows, heads of so many columns.
     CachedAttention(u32),
+    /// Trained values, added to frozen ones or not.
+    TrainedValues,
+    /// Products that a norm's gain has its gradient from.
+    NormProducts,
 }
 
 /// How the word table's rows are read, and what becomes of them.
@@ -108,6 +112,8 @@ impl DecoderShader {
             Self::LanguageLoss => (1, 2),
             Self::KeepRows => (2, 2),
             Self::CachedAttention(_) => (3, 1),
+            Self::TrainedValues => (2, 1),
+            Self::NormProducts => (3, 1),
         };
         Bindings { read, written }
     }
@@ -126,6 +132,8 @@ impl DecoderShader {
             Self::SwigluGradient => include_str!("swiglu_gradient.wgsl").to_owned(),
             Self::LanguageLoss => include_str!("language_loss.wgsl").to_owned(),
             Self::KeepRows => include_str!("keep_rows.wgsl").to_owned(),
+            Self::TrainedValues => include_str!("trained_values.wgsl").to_owned(),
+            Self::NormProducts => include_str!("norm_products.wgsl").to_owned(),
             Self::CachedAttention(head_dim) => generation::attention_source(head_dim),
         }
     }

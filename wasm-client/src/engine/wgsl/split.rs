@@ -120,6 +120,7 @@ impl WgslKernels {
             let of_part = LinearLayer {
                 weight: Weight::Frozen(matrix.clone()),
                 bias: layer.bias.clone().filter(|_| is_first),
+                trained_bias: None,
                 lora: None,
                 shape: [matrix.rows, output],
             };

@@ -157,6 +157,7 @@ fn a_buffer_that_is_too_small_is_refused() {
         let layer = super::super::LinearLayer {
             weight: super::super::Weight::Frozen(weight),
             bias: None,
+            trained_bias: None,
             lora: None,
             shape: [4, 4],
         };

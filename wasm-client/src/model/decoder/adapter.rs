@@ -2,30 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::tensors::{DecoderShape, DecoderTarget};
+use super::adapter_config::{DecoderAdapterConfig, DecoderLora};
+use super::tensors::{DecoderShape, DecoderTarget, DecoderTensor};
 use crate::adapter::peft::{Factors, LoraMap};
 use crate::engine::{LoraFactors, Parameter};
 use crate::language::draws::Draws;
 
-/// Which layers have low-rank updates, and how large they are (Hu et al. 2021).
-#[derive(Clone, Debug, PartialEq)]
-pub struct DecoderLora {
-    /// Columns of A, rows of B.
-    pub rank: usize,
-    /// Scale times rank, or times its root.
-    pub alpha: f32,
-    /// Whether the scale is `alpha / √rank` (Kalajdzievski 2023, rsLoRA) instead of `alpha / rank`.
-    pub rank_stabilised: bool,
-    /// The linear layers, each at most once.
-    pub targets: Vec<DecoderTarget>,
-}
-
-/// The trained parts in the flat vector's order: for each block and each target A then B, and last
-/// the soft prompt.
+/// The trained parts in the flat vector's order: for each block and each target A then B; biases by
+/// block; norms by block and the last one; and last the soft prompt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DecoderAdapter {
     /// LoRA factors by block and linear layer.
     pub lora: BTreeMap<(u32, DecoderTarget), LoraFactors>,
+    /// `[1, columns]` by the frozen vector that they are added to; a bias may have none.
+    pub vectors: BTreeMap<DecoderTensor, Parameter>,
     /// `[num_virtual_tokens, dim]`.
     pub prompt: Option<Parameter>,
     /// Values of the flat vector.
@@ -33,28 +23,56 @@ pub struct DecoderAdapter {
 }
 
 impl DecoderAdapter {
-    /// The views for a decoder of this shape; no prompt where there are no virtual tokens.
+    /// The views of LoRA and a soft prompt; no prompt where there are no virtual tokens.
     pub fn new(shape: &DecoderShape, lora: &DecoderLora, num_virtual_tokens: usize) -> Self {
-        let mut adapter = Self::default();
-        let scale = match lora.rank_stabilised {
-            true => lora.alpha / (lora.rank as f32).sqrt(),
-            false => lora.alpha / lora.rank as f32,
+        let config = DecoderAdapterConfig {
+            lora: Some(lora.clone()),
+            num_virtual_tokens,
+            ..DecoderAdapterConfig::default()
         };
+        Self::of_config(shape, &config)
+    }
+
+    /// The views of all that is trained.
+    pub fn of_config(shape: &DecoderShape, config: &DecoderAdapterConfig) -> Self {
+        let mut adapter = Self::default();
+        if let Some(lora) = &config.lora {
+            adapter.append_lora(shape, lora);
+        }
+        for layer in 0..shape.layers {
+            for &target in &config.biases {
+                adapter.append_vector(shape, DecoderTensor::Bias(layer, target));
+            }
+        }
+        if config.norms {
+            DecoderTensor::all(shape)
+                .into_iter()
+                .filter(|tensor| tensor.is_of_norm())
+                .for_each(|tensor| adapter.append_vector(shape, tensor));
+        }
+        if config.num_virtual_tokens > 0 {
+            adapter.prompt = Some(adapter.append([config.num_virtual_tokens, shape.dim]));
+        }
+        adapter
+    }
+
+    fn append_lora(&mut self, shape: &DecoderShape, lora: &DecoderLora) {
         for layer in 0..shape.layers {
             for &target in &lora.targets {
                 let [inputs, outputs] = target.shape(shape);
                 let factors = LoraFactors {
-                    a: adapter.append([inputs, lora.rank]),
-                    b: adapter.append([lora.rank, outputs]),
-                    scale,
+                    a: self.append([inputs, lora.rank]),
+                    b: self.append([lora.rank, outputs]),
+                    scale: lora.scale(),
                 };
-                adapter.lora.insert((layer, target), factors);
+                self.lora.insert((layer, target), factors);
             }
         }
-        if num_virtual_tokens > 0 {
-            adapter.prompt = Some(adapter.append([num_virtual_tokens, shape.dim]));
-        }
-        adapter
+    }
+
+    fn append_vector(&mut self, shape: &DecoderShape, tensor: DecoderTensor) {
+        let vector = self.append(tensor.shape(shape));
+        self.vectors.insert(tensor, vector);
     }
 
     /// The views of factors that came from elsewhere, and their flat vector.
@@ -90,8 +108,8 @@ impl DecoderAdapter {
         self.lora.iter().map(of).collect()
     }
 
-    /// First values: A uniform within `√(3/inputs)`, drawn by the seed; B and a soft prompt zero, so
-    /// that LoRA changes nothing yet (Hu et al. 2021, section 4.1).
+    /// First values: A uniform within `√(3/inputs)`, drawn by the seed; all else zero, so that, but for
+    /// the rows of a soft prompt, nothing changes yet (Hu et al. 2021, section 4.1).
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         let mut draws = Draws::new("choir/lora", seed);
         let mut flat = vec![0.0; self.len];

@@ -25,7 +25,6 @@ impl<T: Clone> Block<T> {
     pub(super) fn build<E>(
         shape: &DecoderShape,
         layer: u32,
-        adapter: &DecoderAdapter,
         take: &mut impl FnMut(DecoderTensor) -> Result<T, E>,
     ) -> Result<Self, E> {
         let attention_norm = norm_layer(shape, DecoderNorm::Attention(layer), take)?;
@@ -38,7 +37,8 @@ impl<T: Clone> Block<T> {
             Ok(LinearLayer {
                 weight: Weight::Frozen(take(DecoderTensor::Weight(layer, target))?),
                 bias,
-                lora: adapter.lora.get(&(layer, target)).cloned(),
+                trained_bias: None,
+                lora: None,
                 shape: target.shape(shape),
             })
         };
@@ -53,6 +53,8 @@ impl<T: Clone> Block<T> {
             Ok(StreamNorm {
                 gain: take(tensor)?,
                 bias: None,
+                trained_gain: None,
+                trained_bias: None,
                 eps: shape.norm_eps,
             })
         };
@@ -77,7 +79,7 @@ impl<T: Clone> Block<T> {
         })
     }
 
-    /// The LoRA factors of its layers, in place of any that were there.
+    /// What is trained of its layers and norms, in place of anything that was there.
     pub(super) fn attach(&mut self, layer: u32, adapter: &DecoderAdapter) {
         let [q, k, v, o, gate, up, down] = DecoderTarget::ALL;
         let layers = [
@@ -92,7 +94,21 @@ impl<T: Clone> Block<T> {
         for (target, linear) in layers {
             if let Some(linear) = linear {
                 linear.lora = adapter.lora.get(&(layer, target)).cloned();
+                let bias = DecoderTensor::Bias(layer, target);
+                linear.trained_bias = adapter.vectors.get(&bias).cloned();
             }
+        }
+        let norms = [
+            (DecoderNorm::Attention(layer), &mut self.attention_norm),
+            (DecoderNorm::Mlp(layer), &mut self.mlp_norm),
+        ];
+        for (place, norm) in norms {
+            attach_norm(norm, place, adapter);
+        }
+        if let Some([queries, keys]) = &mut self.head_norms {
+            let trained = |tensor| adapter.vectors.get(&tensor).cloned();
+            queries.trained_gain = trained(DecoderTensor::QueryNorm(layer));
+            keys.trained_gain = trained(DecoderTensor::KeyNorm(layer));
         }
     }
 
@@ -157,6 +173,19 @@ pub(super) fn norm_layer<T, E>(
             BlockStyle::Llama => None,
             BlockStyle::Gpt2 => Some(take(DecoderTensor::NormBias(place))?),
         },
+        trained_gain: None,
+        trained_bias: None,
         eps: shape.norm_eps,
     })
+}
+
+/// What is trained of a norm of the residual stream, in place of anything that was there.
+pub(super) fn attach_norm<T>(
+    norm: &mut StreamNorm<T>,
+    place: DecoderNorm,
+    adapter: &DecoderAdapter,
+) {
+    let trained = |tensor| adapter.vectors.get(&tensor).cloned();
+    norm.trained_gain = trained(DecoderTensor::NormGain(place));
+    norm.trained_bias = trained(DecoderTensor::NormBias(place));
 }

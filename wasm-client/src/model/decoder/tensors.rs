@@ -255,6 +255,14 @@ impl DecoderTensor {
         }
     }
 
+    /// Whether it is a gain or bias of a norm.
+    pub fn is_of_norm(self) -> bool {
+        matches!(
+            self,
+            Self::NormGain(_) | Self::NormBias(_) | Self::QueryNorm(_) | Self::KeyNorm(_)
+        )
+    }
+
     /// What this tensor is kept in where the model's matrices are to be in `precision`: vectors and
     /// the table of positions stay in f32, words take eight bits at least, as an encoder's.
     pub fn precision(self, precision: WeightPrecision) -> WeightPrecision {

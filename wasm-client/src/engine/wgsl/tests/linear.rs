@@ -99,6 +99,7 @@ impl Layer {
             layer: LinearLayer {
                 weight: weight_of,
                 bias: Some(bias_of),
+                trained_bias: None,
                 lora,
                 shape: case.shape,
             },
@@ -376,6 +377,7 @@ fn a_quantised_matrix_of_another_shape_or_in_another_place_is_refused() {
             let layer = LinearLayer {
                 weight: Weight::Frozen(weight),
                 bias,
+                trained_bias: None,
                 lora: None,
                 shape: [16, 8],
             };

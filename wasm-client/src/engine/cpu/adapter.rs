@@ -1,0 +1,53 @@
+//! What is trained beside low-rank updates, on this machine's processor.
+
+use super::CpuKernels;
+use super::buffer::CpuBuffer;
+use super::stream_norm;
+use crate::engine::kernels::adapter::{AdapterKernels, NormParametersGradient};
+use crate::engine::{EngineError, Parameter, checks};
+
+impl AdapterKernels for CpuKernels {
+    fn trained_values(
+        &mut self,
+        frozen: Option<&CpuBuffer>,
+        parameter: &Parameter,
+        out: &CpuBuffer,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        checks::trained_values(frozen, parameter, out)?;
+        let mut out = out.values_mut();
+        let out = &mut out[..parameter.range.len()];
+        out.copy_from_slice(self.trained(&parameter.range));
+        if let Some(frozen) = frozen {
+            stream_norm::add(out, &frozen.values());
+        }
+        Ok(())
+    }
+
+    /// Row by row, so that the order of the sums is always the same.
+    fn norm_parameters_gradient(
+        &mut self,
+        call: NormParametersGradient<'_, CpuBuffer>,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        call.check()?;
+        let (d_y, x, rstd) = (call.d_y.values(), call.x.values(), call.rstd.values());
+        let [d_y, x] = [&d_y, &x].map(|rows| rows[..call.rows * call.dim].chunks_exact(call.dim));
+        if let Some(gain) = call.gain {
+            let sums = &mut self.gradient[gain.range.clone()];
+            sums.fill(0.0);
+            for ((d_y, x), rstd) in d_y.clone().zip(x).zip(rstd.iter()) {
+                let mean = stream_norm::mean_if(call.centred, x);
+                for ((sum, d_y), x) in sums.iter_mut().zip(d_y).zip(x) {
+                    *sum += d_y * (x - mean) * rstd;
+                }
+            }
+        }
+        if let Some(bias) = call.bias {
+            let sums = &mut self.gradient[bias.range.clone()];
+            sums.fill(0.0);
+            d_y.for_each(|d_y| stream_norm::add(sums, d_y));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! What is trained beside low-rank updates, recorded: biases of linear layers (Ben Zaken et al. 2022,
+//! BitFit), gains and biases of norms.
+
+use super::tape::StreamNormEntry;
+use super::{Recorded, ValueOf, check};
+use crate::engine::kernels::adapter::NormParametersGradient;
+use crate::engine::kernels::decoder::DecoderKernels;
+use crate::engine::{EngineError, Parameter};
+
+impl<K: DecoderKernels> Recorded<K> {
+    /// `[1, columns]`: frozen values and what is trained of them, added up.
+    pub(super) fn trained_row(
+        &mut self,
+        frozen: Option<&K::Buffer>,
+        trained: &Parameter,
+        columns: usize,
+    ) -> Result<ValueOf<K>, EngineError> {
+        check::parameter("trained vector", trained, [1, columns], self.adapter_len)?;
+        let out = self.scratch([1, columns])?;
+        self.kernels.trained_values(frozen, trained, out.buffer())?;
+        Ok(out)
+    }
+
+    /// The same of a norm's vector; the frozen one where nothing of it is trained.
+    pub(super) fn norm_row(
+        &mut self,
+        frozen: &ValueOf<K>,
+        trained: Option<&Parameter>,
+    ) -> Result<ValueOf<K>, EngineError> {
+        match trained {
+            Some(trained) => self.trained_row(Some(frozen.buffer()), trained, frozen.shape()[1]),
+            None => Ok(frozen.clone()),
+        }
+    }
+
+    /// Gradients of a norm's own vectors, where any are trained.
+    pub(super) fn norm_parameters_gradient(
+        &mut self,
+        entry: &StreamNormEntry<K::Buffer>,
+        d_y: &ValueOf<K>,
+    ) -> Result<(), EngineError> {
+        let [gain, bias] = entry.trained.each_ref().map(Option::as_ref);
+        if gain.is_none() && bias.is_none() {
+            return Ok(());
+        }
+        let [rows, columns] = d_y.shape();
+        let dim = entry.gain.shape()[1];
+        let products = gain.map(|_| self.scratch([rows, columns])).transpose()?;
+        self.kernels
+            .norm_parameters_gradient(NormParametersGradient {
+                d_y: d_y.buffer(),
+                x: entry.normalized.buffer(),
+                rstd: entry.rstd.buffer(),
+                products: products.as_ref().unwrap_or(d_y).buffer(),
+                gain,
+                bias,
+                centred: entry.centred,
+                rows: rows * (columns / dim),
+                dim,
+            })
+    }
+}
