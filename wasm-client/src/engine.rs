@@ -14,6 +14,7 @@ pub use optimizer::{AdamW, OptimizerState};
 pub use preparation::Preparation;
 use quantised::{QuantisedMatrix, WeightPrecision};
 
+pub mod adapter;
 #[cfg(feature = "burn")]
 pub mod burn;
 pub mod checks;

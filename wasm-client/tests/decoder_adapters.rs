@@ -12,8 +12,8 @@ use choir_wasm_client::engine::{AdamW, Batch};
 use choir_wasm_client::generate::Continuation;
 use choir_wasm_client::language::dataset::Row;
 use choir_wasm_client::model::decoder::{
-    Biases, BlockStyle, Decoder, DecoderAdapter, DecoderAdapterConfig, DecoderLora, DecoderShape,
-    DecoderTarget, DecoderTensor,
+    Biases, BlockStyle, Bottleneck, Decoder, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
+    DecoderShape, DecoderTarget, DecoderTensor,
 };
 use choir_wasm_client::train::language::LanguageTrainer;
 use pollster::block_on;
@@ -83,6 +83,14 @@ fn kinds(shape: &DecoderShape) -> Vec<(&'static str, bool, DecoderAdapterConfig)
             true,
             DecoderAdapterConfig {
                 norms: true,
+                ..none.clone()
+            },
+        ),
+        (
+            "bottlenecks",
+            true,
+            DecoderAdapterConfig {
+                bottleneck: Some(Bottleneck { width: 6 }),
                 ..none.clone()
             },
         ),

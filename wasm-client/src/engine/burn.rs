@@ -20,6 +20,7 @@ use super::{
 
 mod adapter;
 mod decoder;
+mod modes;
 mod padding;
 mod pointwise;
 #[cfg(feature = "pretrain")]

@@ -6,7 +6,7 @@ mod adapter;
 mod decoder;
 mod generation;
 
-pub use adapter::trained_values;
+pub use adapter::{sum, trained_values};
 pub use decoder::labels;
 
 use super::kernels::{

@@ -1,8 +1,9 @@
 //! The operations of a pre-norm decoder (Llama: Touvron et al. 2023), beside those of
-//! [`Engine`]: root-mean-square norms on a residual stream, rotary positions, the gated MLP, and
+//! [`Engine`](super::Engine): root-mean-square norms on a residual stream, rotary positions, the gated MLP, and
 //! the loss of the next token.
 
-use super::{Engine, EngineError, Parameter};
+use super::adapter::AdapterEngine;
+use super::{EngineError, Parameter};
 
 /// The label of a row that is not scored.
 pub const NOT_SCORED: u32 = u32::MAX;
@@ -114,8 +115,8 @@ pub enum LanguageHead<T> {
 }
 
 /// What an engine does for decoders. Calls come between `begin` and `backward`, as those of
-/// [`Engine`].
-pub trait DecoderEngine: Engine {
+/// [`Engine`](super::Engine).
+pub trait DecoderEngine: AdapterEngine {
     /// `word[id]`, or the prompt's row in place of it: `[rows, dim]`.
     fn token_embedding(
         &mut self,

@@ -33,8 +33,8 @@ mod block;
 mod of_task;
 pub mod tensors;
 
-pub use adapter::DecoderAdapter;
-pub use adapter_config::{DecoderAdapterConfig, DecoderLora};
+pub use adapter::{BottleneckParameters, DecoderAdapter};
+pub use adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora};
 pub use tensors::{Biases, BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
 
 /// A frozen decoder with its adapter, on the tensors `T` of one engine.

@@ -9,8 +9,8 @@ use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
-    Biases, BlockStyle, DecoderAdapter, DecoderAdapterConfig, DecoderLora, DecoderShape,
-    DecoderTarget, DecoderTensor,
+    Biases, BlockStyle, Bottleneck, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
+    DecoderShape, DecoderTarget, DecoderTensor,
 };
 use pollster::block_on;
 
@@ -165,6 +165,12 @@ impl Case {
         for (tensor, vector) in &self.adapter.vectors {
             check(&format!("{tensor:?}"), &vector.range);
         }
+        for (layer, layers) in &self.adapter.bottlenecks {
+            check(&format!("down of {layer}"), &layers.down.range);
+            check(&format!("bias of down of {layer}"), &layers.down_bias.range);
+            check(&format!("up of {layer}"), &layers.up.range);
+            check(&format!("bias of up of {layer}"), &layers.up_bias.range);
+        }
         if let Some(prompt) = &self.adapter.prompt {
             check("soft prompt", &prompt.range);
         }
@@ -239,5 +245,20 @@ fn engines_agree_where_norms_are_trained() {
         config.biases = vec![DecoderTarget::V, DecoderTarget::Up];
         config.num_virtual_tokens = VIRTUAL_TOKENS;
         Case::of("norms, biases and a prompt", shape, &config).engines_agree();
+    }
+}
+
+#[test]
+fn engines_agree_where_bottlenecks_are_trained() {
+    for shape in [SHAPE, gpt2()] {
+        let mut config = DecoderAdapterConfig {
+            bottleneck: Some(Bottleneck { width: 5 }),
+            ..DecoderAdapterConfig::default()
+        };
+        Case::of("bottlenecks", shape, &config).engines_agree();
+        config.bottleneck = Some(Bottleneck { width: 8 });
+        config.lora = Some(lora(&[DecoderTarget::Down, DecoderTarget::K]));
+        config.norms = true;
+        Case::of("bottlenecks, LoRA and norms", shape, &config).engines_agree();
     }
 }

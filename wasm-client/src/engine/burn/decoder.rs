@@ -27,20 +27,6 @@ impl BurnEngine {
     }
 }
 
-impl BurnEngine {
-    /// Frozen values and what is trained of them, added up.
-    fn shifted(
-        &mut self,
-        frozen: &Tensor<2>,
-        trained: Option<&Parameter>,
-    ) -> Result<Tensor<2>, EngineError> {
-        Ok(match trained {
-            Some(trained) => frozen.clone() + self.parameter(trained)?,
-            None => frozen.clone(),
-        })
-    }
-}
-
 impl DecoderEngine for BurnEngine {
     fn token_embedding(
         &mut self,
@@ -82,10 +68,10 @@ impl DecoderEngine for BurnEngine {
             None => x,
         };
         let squares = (x.clone() * x.clone()).mean_dim(1);
-        let gain = self.shifted(&layer.gain, layer.trained_gain.as_ref())?;
+        let gain = self.with_trained(&layer.gain, layer.trained_gain.as_ref())?;
         let y = x / squares.add_scalar(layer.eps).sqrt() * gain;
         Ok(match &layer.bias {
-            Some(bias) => y + self.shifted(bias, layer.trained_bias.as_ref())?,
+            Some(bias) => y + self.with_trained(bias, layer.trained_bias.as_ref())?,
             None => y,
         }
         .reshape([rows, dim]))

@@ -20,6 +20,14 @@ impl<B: Room> NormParametersGradient<'_, B> {
     }
 }
 
+/// Room for what is added and for the sum.
+///
+/// # Errors
+/// [`EngineError::Shape`].
+pub fn sum<B: Room>(x: &B, out: &B, len: usize) -> Result<(), EngineError> {
+    rooms("values to be added", &[x, out], len)
+}
+
 /// Room for a parameter's values.
 ///
 /// # Errors

@@ -24,6 +24,25 @@ impl AdapterKernels for CpuKernels {
         Ok(())
     }
 
+    fn add(
+        &mut self,
+        x: &CpuBuffer,
+        out: &CpuBuffer,
+        add: bool,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        checks::sum(x, out, len)?;
+        let (x, mut out) = (x.values(), out.values_mut());
+        let (x, out) = (&x[..len], &mut out[..len]);
+        if add {
+            stream_norm::add(out, x);
+        } else {
+            out.copy_from_slice(x);
+        }
+        Ok(())
+    }
+
     /// Row by row, so that the order of the sums is always the same.
     fn norm_parameters_gradient(
         &mut self,

@@ -35,6 +35,14 @@ pub trait AdapterKernels: Kernels {
         parameter: &Parameter,
         out: &Self::Buffer,
     ) -> Result<(), EngineError>;
+    /// `out (+)= x` over `len` values.
+    fn add(
+        &mut self,
+        x: &Self::Buffer,
+        out: &Self::Buffer,
+        add: bool,
+        len: usize,
+    ) -> Result<(), EngineError>;
     /// Gradients of a norm's trained gain and bias.
     fn norm_parameters_gradient(
         &mut self,

@@ -1,8 +1,10 @@
 //! What is trained beside low-rank updates, recorded: biases of linear layers (Ben Zaken et al. 2022,
 //! BitFit), gains and biases of norms.
 
-use super::tape::StreamNormEntry;
+use super::backward::Gradients;
+use super::tape::{Entry, StreamNormEntry};
 use super::{Recorded, ValueOf, check};
+use crate::engine::adapter::AdapterEngine;
 use crate::engine::kernels::adapter::NormParametersGradient;
 use crate::engine::kernels::decoder::DecoderKernels;
 use crate::engine::{EngineError, Parameter};
@@ -58,5 +60,42 @@ impl<K: DecoderKernels> Recorded<K> {
                 rows: rows * (columns / dim),
                 dim,
             })
+    }
+
+    /// Gives the gradient of a sum to its terms. The second gets a copy: others may hold what the first
+    /// gets, and the second is added to.
+    pub(super) fn replay_add(
+        &mut self,
+        [x, y]: [Option<usize>; 2],
+        d_sum: ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        if let Some(y) = y {
+            let [rows, columns] = d_sum.shape();
+            let (d_y, add) = self.target(y, [rows, columns], gradients)?;
+            self.kernels
+                .add(d_sum.buffer(), d_y.buffer(), add, rows * columns)?;
+            gradients[y] = Some(d_y);
+        }
+        match x {
+            Some(x) => self.accumulate(x, d_sum, gradients),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<K: DecoderKernels> AdapterEngine for Recorded<K> {
+    fn add(&mut self, x: Self::Tensor, y: &Self::Tensor) -> Result<Self::Tensor, EngineError> {
+        check::same_shape("what is added", &x, y)?;
+        let nodes = [x.node(), y.node()];
+        let recorded = self.training && nodes.iter().any(Option::is_some);
+        let sum = self.writable(x)?;
+        let len = sum.shape()[0] * sum.shape()[1];
+        self.kernels.add(y.buffer(), sum.buffer(), true, len)?;
+        let node = recorded.then_some(self.tape.len());
+        if recorded {
+            self.tape.push(Entry::Add(nodes), &nodes);
+        }
+        Ok(sum.remade(node))
     }
 }

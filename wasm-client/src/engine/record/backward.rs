@@ -124,6 +124,7 @@ impl<K: DecoderKernels> Recorded<K> {
                 self.accumulate(input, d_x, gradients)
             }
             Entry::Swiglu { gate, up } => self.replay_swiglu(&gate, &up, &d_y, gradients),
+            Entry::Add(terms) => self.replay_add(terms, d_y, gradients),
             Entry::SecondOutput | Entry::StreamNorm(_) | Entry::Rotate(_) => Ok(()),
             Entry::MeanPool { input, shape } => {
                 let d_x = self.scratch(shape)?;

@@ -43,6 +43,8 @@ pub(super) enum Entry<B: Clone> {
         gate: Value<B>,
         up: Value<B>,
     },
+    /// A sum; its terms.
+    Add([Option<usize>; 2]),
     /// Stands for the second output of the entry before.
     SecondOutput,
 }

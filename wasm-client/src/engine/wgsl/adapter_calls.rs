@@ -26,6 +26,19 @@ impl AdapterKernels for WgslKernels {
         self.decoder_dispatch(DecoderShader::TrainedValues, &buffers, &words, groups)
     }
 
+    fn add(
+        &mut self,
+        x: &GpuBuffer,
+        out: &GpuBuffer,
+        add: bool,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        checks::sum(x, out, len)?;
+        let len4 = len.div_ceil(4) as u32;
+        let groups = linear_groups(len4);
+        self.decoder_dispatch(DecoderShader::Add, &[x, out], &[len4, add.into()], groups)
+    }
+
     /// Two calls: the products of each row, then their sums; one for a bias alone.
     fn norm_parameters_gradient(
         &mut self,

@@ -2,20 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use super::adapter_config::{DecoderAdapterConfig, DecoderLora};
+use super::adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora};
 use super::tensors::{DecoderShape, DecoderTarget, DecoderTensor};
 use crate::adapter::peft::{Factors, LoraMap};
 use crate::engine::{LoraFactors, Parameter};
 use crate::language::draws::Draws;
 
+/// The two layers of a bottleneck.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BottleneckParameters {
+    /// `[dim, width]`.
+    pub down: Parameter,
+    /// `[1, width]`.
+    pub down_bias: Parameter,
+    /// `[width, dim]`.
+    pub up: Parameter,
+    /// `[1, dim]`.
+    pub up_bias: Parameter,
+}
+
 /// The trained parts in the flat vector's order: for each block and each target A then B; biases by
-/// block; norms by block and the last one; and last the soft prompt.
+/// block; norms by block and the last one; bottlenecks by block; and last the soft prompt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DecoderAdapter {
     /// LoRA factors by block and linear layer.
     pub lora: BTreeMap<(u32, DecoderTarget), LoraFactors>,
     /// `[1, columns]` by the frozen vector that they are added to; a bias may have none.
     pub vectors: BTreeMap<DecoderTensor, Parameter>,
+    /// Bottlenecks by block.
+    pub bottlenecks: BTreeMap<u32, BottleneckParameters>,
     /// `[num_virtual_tokens, dim]`.
     pub prompt: Option<Parameter>,
     /// Values of the flat vector.
@@ -49,6 +64,17 @@ impl DecoderAdapter {
                 .into_iter()
                 .filter(|tensor| tensor.is_of_norm())
                 .for_each(|tensor| adapter.append_vector(shape, tensor));
+        }
+        if let Some(Bottleneck { width }) = config.bottleneck {
+            for layer in 0..shape.layers {
+                let layers = BottleneckParameters {
+                    down: adapter.append([shape.dim, width]),
+                    down_bias: adapter.append([1, width]),
+                    up: adapter.append([width, shape.dim]),
+                    up_bias: adapter.append([1, shape.dim]),
+                };
+                adapter.bottlenecks.insert(layer, layers);
+            }
         }
         if config.num_virtual_tokens > 0 {
             adapter.prompt = Some(adapter.append([config.num_virtual_tokens, shape.dim]));
@@ -108,14 +134,17 @@ impl DecoderAdapter {
         self.lora.iter().map(of).collect()
     }
 
-    /// First values: A uniform within `√(3/inputs)`, drawn by the seed; all else zero, so that, but for
-    /// the rows of a soft prompt, nothing changes yet (Hu et al. 2021, section 4.1).
+    /// First values: A and a bottleneck's first matrix uniform within `√(3/inputs)`, drawn by the seed;
+    /// all else zero, so that, but for the rows of a soft prompt, nothing changes yet (Hu et al. 2021,
+    /// section 4.1; Houlsby et al. 2019, section 2.1).
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         let mut draws = Draws::new("choir/lora", seed);
         let mut flat = vec![0.0; self.len];
-        for factors in self.lora.values() {
-            let bound = (3.0 / factors.a.shape[0] as f32).sqrt();
-            for value in &mut flat[factors.a.range.clone()] {
+        let factors = self.lora.values().map(|factors| &factors.a);
+        let down = self.bottlenecks.values().map(|layers| &layers.down);
+        for matrix in factors.chain(down) {
+            let bound = (3.0 / matrix.shape[0] as f32).sqrt();
+            for value in &mut flat[matrix.range.clone()] {
                 *value = (2.0 * draws.unit() as f32 - 1.0) * bound;
             }
         }

@@ -13,8 +13,19 @@ pub struct DecoderAdapterConfig {
     pub biases: Vec<DecoderTarget>,
     /// Whether gains and biases of all norms are trained, those of heads included.
     pub norms: bool,
+    /// A bottleneck after each block's MLP.
+    pub bottleneck: Option<Bottleneck>,
     /// Rows of a soft prompt (Lester et al. 2021); 0 for none.
     pub num_virtual_tokens: usize,
+}
+
+/// Bottleneck adapters (Houlsby et al. 2019, section 2.1) where Pfeiffer et al. 2021 (AdapterFusion)
+/// found one a block to be enough: `h + silu(h·D + d)·U + u` of an MLP's output `h`. The layers of all
+/// blocks are of the same sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bottleneck {
+    /// Columns of D, rows of U.
+    pub width: usize,
 }
 
 /// Which layers have low-rank updates, and how large they are (Hu et al. 2021).

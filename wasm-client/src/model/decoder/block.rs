@@ -3,7 +3,7 @@
 use super::tensors::{BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
 use super::{Attention, DecoderAdapter};
 use crate::engine::decoder::{DecoderEngine, Rotary, StreamNorm};
-use crate::engine::{Activation, EngineError, LinearLayer, Weight};
+use crate::engine::{Activation, EngineError, LinearLayer, Parameter, Weight};
 
 /// A block's layers on the tensors `T` of one engine.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Block<T> {
     gate: Option<LinearLayer<T>>,
     up: LinearLayer<T>,
     down: LinearLayer<T>,
+    /// After the MLP.
+    bottleneck: Option<[LinearLayer<T>; 2]>,
 }
 
 impl<T: Clone> Block<T> {
@@ -76,6 +78,7 @@ impl<T: Clone> Block<T> {
             gate,
             up,
             down,
+            bottleneck: None,
         })
     }
 
@@ -105,6 +108,12 @@ impl<T: Clone> Block<T> {
         for (place, norm) in norms {
             attach_norm(norm, place, adapter);
         }
+        self.bottleneck = adapter.bottlenecks.get(&layer).map(|layers| {
+            [
+                trained_layer(&layers.down, &layers.down_bias),
+                trained_layer(&layers.up, &layers.up_bias),
+            ]
+        });
         if let Some([queries, keys]) = &mut self.head_norms {
             let trained = |tensor| adapter.vectors.get(&tensor).cloned();
             queries.trained_gain = trained(DecoderTensor::QueryNorm(layer));
@@ -157,7 +166,26 @@ impl<T: Clone> Block<T> {
                 engine.activation(&up, Activation::GeluTanh)?
             }
         };
-        engine.linear(&inner, &self.down)
+        let y = engine.linear(&inner, &self.down)?;
+        drop(inner);
+        let Some([down, up]) = &self.bottleneck else {
+            return Ok(y);
+        };
+        let narrow = engine.linear(&y, down)?;
+        let narrow = engine.activation(&narrow, Activation::Silu)?;
+        let change = engine.linear(&narrow, up)?;
+        engine.add(change, &y)
+    }
+}
+
+/// A layer that is trained as a whole.
+fn trained_layer<T>(weight: &Parameter, bias: &Parameter) -> LinearLayer<T> {
+    LinearLayer {
+        weight: Weight::Trained(weight.clone()),
+        bias: Some(Weight::Trained(bias.clone())),
+        trained_bias: None,
+        lora: None,
+        shape: weight.shape,
     }
 }
 
