@@ -309,7 +309,8 @@ pub trait Engine {
     /// Starts a step: what the last one recorded is gone, its buffers are used again.
     fn begin(&mut self, batch: &Batch, training: bool) -> Result<(), EngineError>;
 
-    /// `word[id] + position[p] + token_type[0]`, or the prompt's row in place of the word: `[rows, dim]`.
+    /// `word[id] + position[p] + token_type[0]`, or the prompt's row, zero without one, in place of the
+    /// word: `[rows, dim]`.
     fn embedding(
         &mut self,
         tables: &EmbeddingTables<Self::Tensor>,

@@ -8,12 +8,12 @@ use choir_wasm_client::engine::decoder::NOT_SCORED;
 use choir_wasm_client::engine::generation::GeneratingEngine;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
-use choir_wasm_client::engine::{AdamW, Batch};
+use choir_wasm_client::engine::{AdamW, Batch, Engine};
 use choir_wasm_client::generate::Continuation;
 use choir_wasm_client::language::dataset::Row;
 use choir_wasm_client::model::decoder::{
     Biases, BlockStyle, Bottleneck, Decoder, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
-    DecoderShape, DecoderTarget, DecoderTensor,
+    DecoderShape, DecoderTarget, DecoderTensor, VirtualTokens,
 };
 use choir_wasm_client::train::language::LanguageTrainer;
 use pollster::block_on;
@@ -31,6 +31,13 @@ const LLAMA: DecoderShape = DecoderShape {
 };
 const TOKENS: [u32; 11] = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 27];
 const VIRTUAL_TOKENS: usize = 3;
+const OPTIMIZER: AdamW = AdamW {
+    learning_rate: 2e-2,
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 0.0,
+};
 
 fn shapes() -> [DecoderShape; 3] {
     let qwen = DecoderShape {
@@ -99,6 +106,24 @@ fn kinds(shape: &DecoderShape) -> Vec<(&'static str, bool, DecoderAdapterConfig)
             false,
             DecoderAdapterConfig {
                 num_virtual_tokens: VIRTUAL_TOKENS,
+                ..none.clone()
+            },
+        ),
+        (
+            "prompt encoder",
+            false,
+            DecoderAdapterConfig {
+                num_virtual_tokens: VIRTUAL_TOKENS,
+                virtual_tokens: VirtualTokens::PromptEncoder { width: 12 },
+                ..none.clone()
+            },
+        ),
+        (
+            "prefix",
+            false,
+            DecoderAdapterConfig {
+                num_virtual_tokens: VIRTUAL_TOKENS,
+                virtual_tokens: VirtualTokens::Prefix,
                 ..none
             },
         ),
@@ -192,14 +217,7 @@ fn learns<E: GeneratingEngine>(mut engine: E, shape: DecoderShape) -> Vec<Vec<f3
         if begins_as_base {
             assert_near(&whole(&mut engine, &base), &of_base);
         }
-        let optimizer = AdamW {
-            learning_rate: 2e-2,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.0,
-        };
-        let mut trainer = LanguageTrainer::new(engine, base, optimizer);
+        let mut trainer = LanguageTrainer::new(engine, base, OPTIMIZER);
         let rows = rows();
         let rows: Vec<&Row> = rows.iter().collect();
         let losses: Vec<f32> = (0..12)
@@ -229,4 +247,39 @@ fn every_kind_learns_and_goes_on_with_a_text() {
             Err(error) => println!("skipped on wgsl: {error}"),
         }
     }
+}
+
+/// Dispatches of a training step.
+fn dispatches(shape: DecoderShape, config: &DecoderAdapterConfig) -> Option<u32> {
+    let mut engine = Recorded::new(block_on(WgslKernels::open()).ok()?);
+    let adapter = DecoderAdapter::of_config(&shape, config);
+    engine.load_adapter(&adapter.initial(5)).unwrap();
+    let decoder = decoder(&mut engine, shape, adapter);
+    let mut trainer = LanguageTrainer::new(engine, decoder, OPTIMIZER);
+    let rows = rows();
+    let rows: Vec<&Row> = rows.iter().collect();
+    block_on(trainer.step(&rows)).unwrap();
+    Some(trainer.engine().counts().dispatches)
+}
+
+#[test]
+fn a_block_takes_as_many_dispatches_as_written_here() {
+    let expected = [
+        ("LoRA", 31),
+        ("biases", 39),
+        ("norms", 31),
+        ("bottlenecks", 35),
+        ("soft prompt", 25),
+        ("prompt encoder", 25),
+        ("prefix", 31),
+    ];
+    let [less, more] = [3, 4].map(|layers| DecoderShape { layers, ..LLAMA });
+    let mut found = Vec::new();
+    for (name, _, config) in kinds(&LLAMA) {
+        match (dispatches(less, &config), dispatches(more, &config)) {
+            (Some(less), Some(more)) => found.push((name, more - less)),
+            _ => return println!("skipped: no device"),
+        }
+    }
+    assert_eq!(found, expected);
 }

@@ -15,7 +15,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{
     Activation, AdamW, AttentionMask, Batch, DeviceInfo, EmbeddingTables, Engine, EngineError,
-    LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts, Weight,
+    LinearLayer, NormLayer, OptimizerState, Parameter, StepCounts,
 };
 
 mod adapter;
@@ -105,13 +105,6 @@ impl BurnEngine {
         step.leaves.insert(range.start, leaf.clone());
         Ok(leaf)
     }
-
-    fn weight(&mut self, weight: &Weight<Tensor<2>>) -> Result<Tensor<2>, EngineError> {
-        match weight {
-            Weight::Frozen(values) => Ok(values.clone()),
-            Weight::Trained(parameter) => self.parameter(parameter),
-        }
-    }
 }
 
 impl Engine for BurnEngine {
@@ -158,17 +151,8 @@ impl Engine for BurnEngine {
         within("token", &batch.tokens, tables.word.dims()[0])?;
         within("position", &positions, tables.position.dims()[0])?;
         let tokens = indices(&batch.tokens, &self.device);
-        let sources = indices(&padding::embedding_sources(batch), &self.device);
-        let virtual_tokens = batch.num_virtual_tokens as usize;
-
-        let mut rows = tables.word.clone().select(0, tokens);
-        match prompt {
-            Some(prompt) => {
-                expect("soft prompt", virtual_tokens * dim, prompt.range.len())?;
-                rows = Tensor::cat(vec![self.parameter(prompt)?, rows], 0).select(0, sources);
-            }
-            None => expect("soft prompt", virtual_tokens * dim, 0)?,
-        }
+        let rows = tables.word.clone().select(0, tokens);
+        let rows = self.with_prompt(rows, prompt)?;
         let positions = tables
             .position
             .clone()

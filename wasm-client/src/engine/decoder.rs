@@ -117,7 +117,7 @@ pub enum LanguageHead<T> {
 /// What an engine does for decoders. Calls come between `begin` and `backward`, as those of
 /// [`Engine`](super::Engine).
 pub trait DecoderEngine: AdapterEngine {
-    /// `word[id]`, or the prompt's row in place of it: `[rows, dim]`.
+    /// `word[id]`, or the prompt's row in place of it, zero without one: `[rows, dim]`.
     fn token_embedding(
         &mut self,
         word: &Self::Tensor,

@@ -24,17 +24,19 @@
 
 use crate::engine::decoder::{DecoderEngine, LanguageHead, StreamNorm};
 use crate::engine::generation::{AttentionCache, GeneratingEngine};
-use crate::engine::{AttentionMask, EmbeddingTables, EngineError, Parameter};
+use crate::engine::{AttentionMask, EmbeddingTables, EngineError};
 use block::{Block, attach_norm, norm_layer};
 
 pub mod adapter;
 mod adapter_config;
 mod block;
 mod of_task;
+mod prompt_encoder;
 pub mod tensors;
 
 pub use adapter::{BottleneckParameters, DecoderAdapter};
-pub use adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora};
+pub use adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora, VirtualTokens};
+pub use prompt_encoder::PromptEncoder;
 pub use tensors::{Biases, BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
 
 /// A frozen decoder with its adapter, on the tensors `T` of one engine.
@@ -155,11 +157,11 @@ impl<T: Clone> Decoder<T> {
     /// # Errors
     /// Those of the engine.
     pub fn hidden<E: DecoderEngine<Tensor = T>>(&self, engine: &mut E) -> Result<T, EngineError> {
-        self.hidden_by(engine, self.adapter.prompt.as_ref(), &mut Whole)
+        self.hidden_by(engine, true, &mut Whole)
     }
 
     /// The same of a batch that goes on with the sequence in `caches`, one for each block, or begins
-    /// it: a soft prompt goes before it then.
+    /// it: virtual tokens go before it then.
     ///
     /// # Errors
     /// Those of the engine.
@@ -169,8 +171,7 @@ impl<T: Clone> Decoder<T> {
         caches: &[AttentionCache<T>],
         begins: bool,
     ) -> Result<T, EngineError> {
-        let prompt = self.adapter.prompt.as_ref().filter(|_| begins);
-        self.hidden_by(engine, prompt, &mut Continued(caches.iter()))
+        self.hidden_by(engine, begins, &mut Continued(caches.iter()))
     }
 
     /// Logits of the rows of `hidden`: `[rows, vocabulary]`.
@@ -188,10 +189,10 @@ impl<T: Clone> Decoder<T> {
     fn hidden_by<E: DecoderEngine<Tensor = T>>(
         &self,
         engine: &mut E,
-        prompt: Option<&Parameter>,
+        begins: bool,
         attention: &mut impl Attention<E>,
     ) -> Result<T, EngineError> {
-        let mut stream = self.embedded(engine, prompt)?;
+        let mut stream = self.embedded(engine, begins)?;
         let Some(first) = self.blocks.first() else {
             return engine.stream_norm(&stream, &self.norm);
         };
@@ -199,7 +200,7 @@ impl<T: Clone> Decoder<T> {
         let next_norms = self.blocks[1..].iter().map(|block| &block.attention_norm);
         let next_norms = next_norms.chain([&self.norm]);
         for (block, next_norm) in self.blocks.iter().zip(next_norms) {
-            let attended = block.attend(engine, x, &self.shape, attention)?;
+            let attended = block.attend(engine, x, &self.shape, begins, attention)?;
             let added = engine.add_stream_norm(&attended, &stream, &block.mlp_norm)?;
             drop(attended);
             (stream, x) = added;
@@ -212,17 +213,27 @@ impl<T: Clone> Decoder<T> {
     fn embedded<E: DecoderEngine<Tensor = T>>(
         &self,
         engine: &mut E,
-        prompt: Option<&Parameter>,
+        begins: bool,
     ) -> Result<T, EngineError> {
-        let Some(position) = &self.position else {
-            return engine.token_embedding(&self.word, prompt);
+        let prompt = self.adapter.prompt.as_ref().filter(|_| begins);
+        let rows = match &self.position {
+            None => engine.token_embedding(&self.word, prompt)?,
+            Some(position) => {
+                let tables = EmbeddingTables {
+                    word: self.word.clone(),
+                    position: position.clone(),
+                    token_type: None,
+                };
+                engine.embedding(&tables, prompt, self.shape.dim)?
+            }
         };
-        let tables = EmbeddingTables {
-            word: self.word.clone(),
-            position: position.clone(),
-            token_type: None,
-        };
-        engine.embedding(&tables, prompt, self.shape.dim)
+        match self.adapter.prompt_encoder.as_ref().filter(|_| begins) {
+            Some(encoder) => {
+                let prompt = encoder.rows(engine)?;
+                engine.add_virtual_rows(rows, &prompt)
+            }
+            None => Ok(rows),
+        }
     }
 
     /// The mean loss of the batch begun; one label per row, virtual tokens included, or

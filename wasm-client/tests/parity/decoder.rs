@@ -10,7 +10,7 @@ use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
     Biases, BlockStyle, Bottleneck, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
-    DecoderShape, DecoderTarget, DecoderTensor,
+    DecoderShape, DecoderTarget, DecoderTensor, VirtualTokens,
 };
 use pollster::block_on;
 
@@ -171,6 +171,14 @@ impl Case {
             check(&format!("up of {layer}"), &layers.up.range);
             check(&format!("bias of up of {layer}"), &layers.up_bias.range);
         }
+        for (layer, [keys, values]) in &self.adapter.prefixes {
+            check(&format!("keys of {layer}"), &keys.range);
+            check(&format!("values of {layer}"), &values.range);
+        }
+        let encoder = self.adapter.prompt_encoder.as_ref();
+        for (place, part) in encoder.iter().flat_map(|e| e.parts()).enumerate() {
+            check(&format!("part {place} of the prompt encoder"), &part.range);
+        }
         if let Some(prompt) = &self.adapter.prompt {
             check("soft prompt", &prompt.range);
         }
@@ -260,5 +268,35 @@ fn engines_agree_where_bottlenecks_are_trained() {
         config.lora = Some(lora(&[DecoderTarget::Down, DecoderTarget::K]));
         config.norms = true;
         Case::of("bottlenecks, LoRA and norms", shape, &config).engines_agree();
+    }
+}
+
+#[test]
+fn engines_agree_where_keys_and_values_of_virtual_tokens_are_trained() {
+    for shape in [SHAPE, qwen(), gpt2()] {
+        let mut config = DecoderAdapterConfig {
+            num_virtual_tokens: 3,
+            virtual_tokens: VirtualTokens::Prefix,
+            ..DecoderAdapterConfig::default()
+        };
+        Case::of("prefix", shape, &config).engines_agree();
+        config.lora = Some(lora(&[DecoderTarget::K, DecoderTarget::Up]));
+        config.norms = true;
+        Case::of("prefix, LoRA and norms", shape, &config).engines_agree();
+    }
+}
+
+#[test]
+fn engines_agree_where_a_prompt_encoder_is_trained() {
+    for shape in [SHAPE, gpt2()] {
+        let mut config = DecoderAdapterConfig {
+            num_virtual_tokens: 3,
+            virtual_tokens: VirtualTokens::PromptEncoder { width: 10 },
+            ..DecoderAdapterConfig::default()
+        };
+        Case::of("prompt encoder", shape, &config).engines_agree();
+        config.lora = Some(lora(&[DecoderTarget::V]));
+        config.bottleneck = Some(Bottleneck { width: 4 });
+        Case::of("prompt encoder, LoRA, bottlenecks", shape, &config).engines_agree();
     }
 }

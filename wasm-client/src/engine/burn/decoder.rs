@@ -3,7 +3,7 @@
 use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Tensor, TensorData};
 
-use super::padding::{embedding_sources, positions};
+use super::padding::positions;
 use super::{BurnEngine, EngineError, Parameter, expect, indices, within};
 use crate::engine::checks;
 use crate::engine::decoder::{DecoderEngine, LanguageHead, NOT_SCORED, Rotary, StreamNorm};
@@ -33,21 +33,11 @@ impl DecoderEngine for BurnEngine {
         word: &Tensor<2>,
         prompt: Option<&Parameter>,
     ) -> Result<Tensor<2>, EngineError> {
-        let [vocabulary, dim] = word.dims();
+        let vocabulary = word.dims()[0];
         let batch = &self.step()?.batch;
         within("token", &batch.tokens, vocabulary)?;
-        let sources = indices(&embedding_sources(batch), &self.device);
-        let values = batch.num_virtual_tokens as usize * dim;
-        expect(
-            "soft prompt",
-            values,
-            prompt.map_or(0, |prompt| prompt.range.len()),
-        )?;
         let rows = word.clone().select(0, indices(&batch.tokens, &self.device));
-        Ok(match prompt {
-            Some(prompt) => Tensor::cat(vec![self.parameter(prompt)?, rows], 0).select(0, sources),
-            None => rows,
-        })
+        self.with_prompt(rows, prompt)
     }
 
     fn stream_norm(

@@ -4,6 +4,7 @@ use pollster::block_on;
 
 use super::super::LoraFactors;
 use super::*;
+use crate::engine::Weight;
 
 const DIM: usize = 8;
 const RANK: usize = 2;

@@ -3,7 +3,7 @@
 use super::CpuKernels;
 use super::buffer::CpuBuffer;
 use super::stream_norm;
-use crate::engine::kernels::adapter::{AdapterKernels, NormParametersGradient};
+use crate::engine::kernels::adapter::{AdapterKernels, NormParametersGradient, VirtualRows};
 use crate::engine::{EngineError, Parameter, checks};
 
 impl AdapterKernels for CpuKernels {
@@ -39,6 +39,64 @@ impl AdapterKernels for CpuKernels {
             stream_norm::add(out, x);
         } else {
             out.copy_from_slice(x);
+        }
+        Ok(())
+    }
+
+    fn trained_values_gradient(
+        &mut self,
+        gradient: &CpuBuffer,
+        parameter: &Parameter,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        let values = parameter.range.len();
+        checks::room("gradient of trained values", gradient, values)?;
+        self.gradient[parameter.range.clone()].copy_from_slice(&gradient.values()[..values]);
+        Ok(())
+    }
+
+    fn virtual_rows(
+        &mut self,
+        x: &CpuBuffer,
+        rows: VirtualRows<'_, CpuBuffer>,
+        columns: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        checks::room("rows", x, self.batch.rows() * columns)?;
+        let values = self.batch.num_virtual_tokens as usize * columns;
+        let mut x = x.values_mut();
+        for first in self.sequences().first_rows() {
+            let x = &mut x[first * columns..][..values];
+            match &rows {
+                VirtualRows::Trained(rows) => {
+                    checks::length("virtual rows", values, rows.range.len())?;
+                    x.copy_from_slice(self.trained(&rows.range));
+                }
+                VirtualRows::Zero => x.fill(0.0),
+                VirtualRows::Added(rows) => {
+                    checks::room("virtual rows", *rows, values)?;
+                    stream_norm::add(x, &rows.values());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn virtual_rows_gradient(
+        &mut self,
+        d_x: &CpuBuffer,
+        d_rows: &CpuBuffer,
+        columns: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        let values = self.batch.num_virtual_tokens as usize * columns;
+        checks::room("rows", d_x, self.batch.rows() * columns)?;
+        checks::room("virtual rows", d_rows, values)?;
+        let (d_x, mut d_rows) = (d_x.values(), d_rows.values_mut());
+        let d_rows = &mut d_rows[..values];
+        d_rows.fill(0.0);
+        for first in self.sequences().first_rows() {
+            stream_norm::add(d_rows, &d_x[first * columns..]);
         }
         Ok(())
     }

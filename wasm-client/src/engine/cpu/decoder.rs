@@ -64,7 +64,7 @@ impl DecoderKernels for CpuKernels {
     ) -> Result<(), EngineError> {
         self.calls += 1;
         let values = word.values();
-        let prompt = prompt.map_or(&[][..], |prompt| self.trained(&prompt.range));
+        let prompt = self.prompt_rows(prompt, dim);
         let mut out = out.values_mut();
         let mut rows = out.chunks_exact_mut(dim);
         for pair in self.batch.token_starts.windows(2) {

@@ -1,5 +1,7 @@
 //! Token ids to rows, and the gradient of the rows that are trained.
 
+use std::borrow::Cow;
+
 use super::CpuKernels;
 use super::buffer::CpuBuffer;
 use super::rows::Sequences;
@@ -17,7 +19,7 @@ impl CpuKernels {
         let mut dequantised = vec![0.0; dim];
         let token_type = tables.token_type.as_ref().map(CpuBuffer::values);
         let token_type = token_type.as_deref().map(|types| &types[..dim]);
-        let prompt = prompt.map_or(&[][..], |prompt| self.trained(&prompt.range));
+        let prompt = self.prompt_rows(prompt, dim);
         let mut out = out.values_mut();
         let mut rows = out.chunks_exact_mut(dim);
         for pair in self.batch.token_starts.windows(2) {
@@ -48,6 +50,14 @@ impl CpuKernels {
             }
         }
         Ok(())
+    }
+
+    /// The virtual tokens' rows: the prompt's, zero without one.
+    pub(super) fn prompt_rows(&self, prompt: Option<&Parameter>, dim: usize) -> Cow<'_, [f32]> {
+        match prompt {
+            Some(prompt) => Cow::Borrowed(self.trained(&prompt.range)),
+            None => Cow::Owned(vec![0.0; self.batch.num_virtual_tokens as usize * dim]),
+        }
     }
 
     pub(super) fn sum_prompt_rows(

@@ -26,6 +26,16 @@ pub struct NormParametersGradient<'a, B> {
     pub dim: usize,
 }
 
+/// What becomes of the virtual tokens' rows.
+pub enum VirtualRows<'a, B> {
+    /// Trained rows in their place, `[num_virtual_tokens, columns]`.
+    Trained(&'a Parameter),
+    /// Zeros in their place.
+    Zero,
+    /// Such rows added to them, `[num_virtual_tokens, columns]`.
+    Added(&'a B),
+}
+
 /// The device's kernels for what is trained beside low-rank updates.
 pub trait AdapterKernels: Kernels {
     /// `out = frozen + parameter`, or the parameter alone: as many values as the parameter has.
@@ -42,6 +52,26 @@ pub trait AdapterKernels: Kernels {
         out: &Self::Buffer,
         add: bool,
         len: usize,
+    ) -> Result<(), EngineError>;
+    /// A trained matrix's gradient, as many values as it has, into the flat gradient.
+    fn trained_values_gradient(
+        &mut self,
+        gradient: &Self::Buffer,
+        parameter: &Parameter,
+    ) -> Result<(), EngineError>;
+    /// Writes each sequence's virtual tokens in `x`, `[rows, columns]`.
+    fn virtual_rows(
+        &mut self,
+        x: &Self::Buffer,
+        rows: VirtualRows<'_, Self::Buffer>,
+        columns: usize,
+    ) -> Result<(), EngineError>;
+    /// `d_rows[i] = Σ_sequences d_x[start + i]`, `[num_virtual_tokens, columns]`: written.
+    fn virtual_rows_gradient(
+        &mut self,
+        d_x: &Self::Buffer,
+        d_rows: &Self::Buffer,
+        columns: usize,
     ) -> Result<(), EngineError>;
     /// Gradients of a norm's trained gain and bias.
     fn norm_parameters_gradient(

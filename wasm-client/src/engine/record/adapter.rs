@@ -1,13 +1,14 @@
 //! What is trained beside low-rank updates, recorded: biases of linear layers (Ben Zaken et al. 2022,
-//! BitFit), gains and biases of norms.
+//! BitFit), gains and biases of norms, sums, and rows of virtual tokens: trained keys and
+//! values (Li and Liang 2021), rows that a prompt encoder made (Liu et al. 2021).
 
 use super::backward::Gradients;
 use super::tape::{Entry, StreamNormEntry};
 use super::{Recorded, ValueOf, check};
 use crate::engine::adapter::AdapterEngine;
-use crate::engine::kernels::adapter::NormParametersGradient;
+use crate::engine::kernels::adapter::{NormParametersGradient, VirtualRows};
 use crate::engine::kernels::decoder::DecoderKernels;
-use crate::engine::{EngineError, Parameter};
+use crate::engine::{EngineError, Parameter, checks};
 
 impl<K: DecoderKernels> Recorded<K> {
     /// `[1, columns]`: frozen values and what is trained of them, added up.
@@ -82,6 +83,42 @@ impl<K: DecoderKernels> Recorded<K> {
             None => Ok(()),
         }
     }
+
+    pub(super) fn replay_replaced_rows(
+        &mut self,
+        input: Option<usize>,
+        rows: &Parameter,
+        d_y: ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        self.kernels.prompt_gradient(d_y.buffer(), rows)?;
+        let Some(input) = input else { return Ok(()) };
+        let d_x = self.writable(d_y)?;
+        let columns = d_x.shape()[1];
+        self.kernels
+            .virtual_rows(d_x.buffer(), VirtualRows::Zero, columns)?;
+        self.accumulate(input, d_x, gradients)
+    }
+
+    pub(super) fn replay_added_rows(
+        &mut self,
+        input: Option<usize>,
+        rows: Option<usize>,
+        d_y: ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        if let Some(rows) = rows {
+            let columns = d_y.shape()[1];
+            let d_rows = self.scratch([self.batch.num_virtual_tokens as usize, columns])?;
+            self.kernels
+                .virtual_rows_gradient(d_y.buffer(), d_rows.buffer(), columns)?;
+            self.accumulate(rows, d_rows, gradients)?;
+        }
+        match input {
+            Some(input) => self.accumulate(input, d_y, gradients),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<K: DecoderKernels> AdapterEngine for Recorded<K> {
@@ -97,5 +134,61 @@ impl<K: DecoderKernels> AdapterEngine for Recorded<K> {
             self.tape.push(Entry::Add(nodes), &nodes);
         }
         Ok(sum.remade(node))
+    }
+
+    fn trained_rows(&mut self, rows: &Parameter) -> Result<Self::Tensor, EngineError> {
+        check::parameter("trained rows", rows, rows.shape, self.adapter_len)?;
+        let out = self.output(rows.shape, self.training)?;
+        self.kernels.trained_values(None, rows, out.buffer())?;
+        if self.training {
+            self.tape
+                .push(Entry::TrainedRows { rows: rows.clone() }, &[]);
+        }
+        Ok(out)
+    }
+
+    fn replace_virtual_rows(
+        &mut self,
+        x: Self::Tensor,
+        rows: &Parameter,
+    ) -> Result<Self::Tensor, EngineError> {
+        let [count, columns] = x.shape();
+        checks::length("rows with virtual tokens", self.batch.rows(), count)?;
+        let shape = [self.batch.num_virtual_tokens as usize, columns];
+        check::parameter("virtual rows", rows, shape, self.adapter_len)?;
+        let input = x.node();
+        let out = self.writable(x)?;
+        self.kernels
+            .virtual_rows(out.buffer(), VirtualRows::Trained(rows), columns)?;
+        let node = self.training.then_some(self.tape.len());
+        if self.training {
+            let rows = rows.clone();
+            self.tape
+                .push(Entry::ReplacedRows { input, rows }, &[input]);
+        }
+        Ok(out.remade(node))
+    }
+
+    fn add_virtual_rows(
+        &mut self,
+        x: Self::Tensor,
+        rows: &Self::Tensor,
+    ) -> Result<Self::Tensor, EngineError> {
+        let [count, columns] = x.shape();
+        checks::length("rows with virtual tokens", self.batch.rows(), count)?;
+        let virtual_tokens = self.batch.num_virtual_tokens as usize;
+        checks::length("virtual rows", virtual_tokens, rows.shape()[0])?;
+        checks::length("columns of virtual rows", columns, rows.shape()[1])?;
+        let nodes = [x.node(), rows.node()];
+        let recorded = self.training && nodes.iter().any(Option::is_some);
+        let out = self.writable(x)?;
+        let added = VirtualRows::Added(rows.buffer());
+        self.kernels.virtual_rows(out.buffer(), added, columns)?;
+        let node = recorded.then_some(self.tape.len());
+        if recorded {
+            let [input, rows] = nodes;
+            self.tape.push(Entry::AddedRows { input, rows }, &nodes);
+        }
+        Ok(out.remade(node))
     }
 }

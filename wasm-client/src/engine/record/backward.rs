@@ -124,6 +124,13 @@ impl<K: DecoderKernels> Recorded<K> {
                 self.accumulate(input, d_x, gradients)
             }
             Entry::Swiglu { gate, up } => self.replay_swiglu(&gate, &up, &d_y, gradients),
+            Entry::TrainedRows { rows } => {
+                self.kernels.trained_values_gradient(d_y.buffer(), &rows)
+            }
+            Entry::ReplacedRows { input, rows } => {
+                self.replay_replaced_rows(input, &rows, d_y, gradients)
+            }
+            Entry::AddedRows { input, rows } => self.replay_added_rows(input, rows, d_y, gradients),
             Entry::Add(terms) => self.replay_add(terms, d_y, gradients),
             Entry::SecondOutput | Entry::StreamNorm(_) | Entry::Rotate(_) => Ok(()),
             Entry::MeanPool { input, shape } => {

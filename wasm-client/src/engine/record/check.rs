@@ -161,20 +161,17 @@ pub(super) fn same_shape<B: Clone>(
     shapes.try_for_each(|(expected, found)| length(what, expected, found))
 }
 
-/// Tokens within the vocabulary, a prompt as the batch has virtual tokens.
+/// Tokens within the vocabulary, a prompt as the batch has virtual tokens. Without a prompt they are
+/// zero.
 pub(super) fn tokens<B: Clone>(
     batch: &Batch,
     word: &Value<B>,
     prompt: Option<&Parameter>,
 ) -> Result<(), EngineError> {
     let [vocabulary, dim] = word.shape();
-    let rows = prompt.map_or(0, |prompt| prompt.shape[0]);
-    length(
-        "rows of the soft prompt",
-        batch.num_virtual_tokens as usize,
-        rows,
-    )?;
     if let Some(prompt) = prompt {
+        let virtual_tokens = batch.num_virtual_tokens as usize;
+        length("rows of the soft prompt", virtual_tokens, prompt.shape[0])?;
         length("columns of the soft prompt", dim, prompt.shape[1])?;
     }
     batch

@@ -43,6 +43,20 @@ pub(super) enum Entry<B: Clone> {
         gate: Value<B>,
         up: Value<B>,
     },
+    /// A trained matrix.
+    TrainedRows {
+        rows: Parameter,
+    },
+    /// Virtual tokens replaced by trained rows.
+    ReplacedRows {
+        input: Option<usize>,
+        rows: Parameter,
+    },
+    /// Rows added to virtual tokens.
+    AddedRows {
+        input: Option<usize>,
+        rows: Option<usize>,
+    },
     /// A sum; its terms.
     Add([Option<usize>; 2]),
     /// Stands for the second output of the entry before.

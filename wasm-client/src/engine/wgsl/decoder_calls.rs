@@ -12,6 +12,7 @@ use super::batch::Largest;
 use super::commands::Dispatch;
 use super::decoder_shader::{DecoderShader, StreamNorm};
 use super::memory::GpuBuffer;
+use super::model_calls::NO_PROMPT;
 use super::shader::{Shader, linear_groups};
 use super::split::Part;
 
@@ -120,12 +121,10 @@ impl DecoderKernels for WgslKernels {
     ) -> Result<(), EngineError> {
         let dim4 = Self::vectors("dim", dim)?;
         Largest::check("token id", self.batch.largest.token, word.rows)?;
-        let prompt_rows = prompt.map_or(0, |prompt| prompt.shape[0]);
-        let virtual_token = self.batch.largest.virtual_token;
-        Largest::check("virtual token", virtual_token, prompt_rows)?;
+        self.check_prompt(prompt)?;
         let count = self.batch.row_count as u32 * dim4;
         out.expect("embedded rows", count as usize * 4)?;
-        let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
+        let offset = prompt.map_or(NO_PROMPT, |prompt| prompt.range.start as u32);
         let (rows, flat) = (self.batch.rows.clone(), self.adapter.flat.clone());
         for Part { first, matrix } in word.parts() {
             let mut buffers = vec![&rows, &matrix, &flat];

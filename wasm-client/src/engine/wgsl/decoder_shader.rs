@@ -28,6 +28,8 @@ pub(super) enum DecoderShader {
     CachedAttention(u32),
     /// Trained values, added to frozen ones or not.
     TrainedValues,
+    /// Rows of the virtual tokens.
+    VirtualRows,
     /// A sum, or a copy.
     Add,
     /// Products that a norm's gain has its gradient from.
@@ -115,6 +117,7 @@ impl DecoderShader {
             Self::KeepRows => (2, 2),
             Self::CachedAttention(_) => (3, 1),
             Self::TrainedValues => (2, 1),
+            Self::VirtualRows => (2, 1),
             Self::Add => (1, 1),
             Self::NormProducts => (3, 1),
         };
@@ -136,6 +139,7 @@ impl DecoderShader {
             Self::LanguageLoss => include_str!("language_loss.wgsl").to_owned(),
             Self::KeepRows => include_str!("keep_rows.wgsl").to_owned(),
             Self::TrainedValues => include_str!("trained_values.wgsl").to_owned(),
+            Self::VirtualRows => include_str!("virtual_rows.wgsl").to_owned(),
             Self::Add => include_str!("add.wgsl").to_owned(),
             Self::NormProducts => include_str!("norm_products.wgsl").to_owned(),
             Self::CachedAttention(head_dim) => generation::attention_source(head_dim),

@@ -11,6 +11,9 @@ struct Call { count: u32, dim4: u32, prompt_offset: u32, word_rows: u32,
 @group(0) @binding(5) var<storage, read> adapter: array<f32>;
 @group(0) @binding(OUT) var<storage, read_write> out: array<vec4<f32>>;
 
+// Virtual tokens are zero then.
+const NO_PROMPT: u32 = 0xffffffffu;
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(global_invocation_id) id: vec3<u32>,
@@ -27,7 +30,11 @@ fn main(
     let word_at = row.x - call.first;
     if (word_at < call.held) { out[at] = rest + word_vector(word_at, column); }
   } else if (call.first == 0u) {
-    let p = call.prompt_offset + (row.x * call.dim4 + column) * 4u;
-    out[at] = rest + vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);
+    var value = vec4<f32>();
+    if (call.prompt_offset != NO_PROMPT) {
+      let p = call.prompt_offset + (row.x * call.dim4 + column) * 4u;
+      value = vec4<f32>(adapter[p], adapter[p + 1u], adapter[p + 2u], adapter[p + 3u]);
+    }
+    out[at] = rest + value;
   }
 }

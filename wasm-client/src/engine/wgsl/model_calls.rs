@@ -8,7 +8,18 @@ use super::memory::GpuBuffer;
 use super::shader::{Shader, linear_groups};
 use super::split::Part;
 
+/// Where the prompt begins if there is none: virtual tokens are zero then.
+pub(super) const NO_PROMPT: u32 = u32::MAX;
+
 impl WgslKernels {
+    /// A prompt has as many rows as there are virtual tokens.
+    pub(super) fn check_prompt(&self, prompt: Option<&Parameter>) -> Result<(), EngineError> {
+        let virtual_token = self.batch.largest.virtual_token;
+        prompt.map_or(Ok(()), |prompt| {
+            Largest::check("virtual token", virtual_token, prompt.shape[0])
+        })
+    }
+
     pub(super) fn queue_embed(
         &mut self,
         tables: &EmbeddingTables<GpuBuffer>,
@@ -24,12 +35,7 @@ impl WgslKernels {
         } = tables;
         Largest::check("token id", self.batch.largest.token, word.rows)?;
         Largest::check("position", self.batch.largest.position, position.rows)?;
-        let prompt_rows = prompt.map_or(0, |prompt| prompt.shape[0]);
-        Largest::check(
-            "virtual token",
-            self.batch.largest.virtual_token,
-            prompt_rows,
-        )?;
+        self.check_prompt(prompt)?;
         let count = self.batch.row_count as u32 * dim4;
         out.expect("embedded rows", count as usize * 4)?;
         word.expect_matrix("word table", [word.rows, dim])?;
@@ -37,7 +43,7 @@ impl WgslKernels {
         if let Some(types) = token_type {
             types.expect("type table", dim)?;
         }
-        let offset = prompt.map_or(0, |prompt| prompt.range.start as u32);
+        let offset = prompt.map_or(NO_PROMPT, |prompt| prompt.range.start as u32);
         let typed = u32::from(token_type.is_some());
         for Part { first, matrix } in word.parts() {
             let mut buffers = vec![

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora};
+use super::adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora, VirtualTokens};
+use super::prompt_encoder::PromptEncoder;
 use super::tensors::{DecoderShape, DecoderTarget, DecoderTensor};
 use crate::adapter::peft::{Factors, LoraMap};
 use crate::engine::{LoraFactors, Parameter};
@@ -22,7 +23,8 @@ pub struct BottleneckParameters {
 }
 
 /// The trained parts in the flat vector's order: for each block and each target A then B; biases by
-/// block; norms by block and the last one; bottlenecks by block; and last the soft prompt.
+/// block; norms by block and the last one; bottlenecks by block; keys, then values by
+/// block; and last the soft prompt or what makes it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DecoderAdapter {
     /// LoRA factors by block and linear layer.
@@ -31,6 +33,10 @@ pub struct DecoderAdapter {
     pub vectors: BTreeMap<DecoderTensor, Parameter>,
     /// Bottlenecks by block.
     pub bottlenecks: BTreeMap<u32, BottleneckParameters>,
+    /// Keys and values of virtual tokens by block, `[num_virtual_tokens, kv_heads·head_dim]` each.
+    pub prefixes: BTreeMap<u32, [Parameter; 2]>,
+    /// What makes the embeddings of virtual tokens.
+    pub prompt_encoder: Option<PromptEncoder>,
     /// `[num_virtual_tokens, dim]`.
     pub prompt: Option<Parameter>,
     /// Values of the flat vector.
@@ -77,9 +83,32 @@ impl DecoderAdapter {
             }
         }
         if config.num_virtual_tokens > 0 {
-            adapter.prompt = Some(adapter.append([config.num_virtual_tokens, shape.dim]));
+            adapter.append_virtual_tokens(shape, config);
         }
         adapter
+    }
+
+    fn append_virtual_tokens(&mut self, shape: &DecoderShape, config: &DecoderAdapterConfig) {
+        let count = config.num_virtual_tokens;
+        match config.virtual_tokens {
+            VirtualTokens::SoftPrompt => self.prompt = Some(self.append([count, shape.dim])),
+            VirtualTokens::PromptEncoder { width } => {
+                self.prompt_encoder = Some(PromptEncoder {
+                    embeddings: self.append([count, width]),
+                    hidden: self.append([width, width]),
+                    hidden_bias: self.append([1, width]),
+                    output: self.append([width, shape.dim]),
+                    output_bias: self.append([1, shape.dim]),
+                });
+            }
+            VirtualTokens::Prefix => {
+                let rows = [count, shape.kv_heads * shape.head_dim];
+                for layer in 0..shape.layers {
+                    let keys_and_values = [self.append(rows), self.append(rows)];
+                    self.prefixes.insert(layer, keys_and_values);
+                }
+            }
+        }
     }
 
     fn append_lora(&mut self, shape: &DecoderShape, lora: &DecoderLora) {
@@ -134,17 +163,27 @@ impl DecoderAdapter {
         self.lora.iter().map(of).collect()
     }
 
-    /// First values: A and a bottleneck's first matrix uniform within `√(3/inputs)`, drawn by the seed;
-    /// all else zero, so that, but for the rows of a soft prompt, nothing changes yet (Hu et al. 2021,
-    /// section 4.1; Houlsby et al. 2019, section 2.1).
+    /// First values: A, a bottleneck's first matrix and those of a prompt encoder uniform within
+    /// `√(3/inputs)`, keys, values and a prompt encoder's embeddings uniform within 1, a soft prompt
+    /// within a half (Lester et al. 2021, section 3.2), all drawn by the seed; all else zero, so that
+    /// without virtual tokens nothing changes yet (Hu et al. 2021, section 4.1; Houlsby et al. 2019,
+    /// section 2.1).
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         let mut draws = Draws::new("choir/lora", seed);
         let mut flat = vec![0.0; self.len];
         let factors = self.lora.values().map(|factors| &factors.a);
         let down = self.bottlenecks.values().map(|layers| &layers.down);
-        for matrix in factors.chain(down) {
-            let bound = (3.0 / matrix.shape[0] as f32).sqrt();
-            for value in &mut flat[matrix.range.clone()] {
+        let encoders = || self.prompt_encoder.iter();
+        let layers = encoders().flat_map(|encoder| [&encoder.hidden, &encoder.output]);
+        let bound = |matrix: &Parameter| (3.0 / matrix.shape[0] as f32).sqrt();
+        let matrices = factors.chain(down).chain(layers);
+        let embeddings = encoders().map(|encoder| &encoder.embeddings);
+        let rows = self.prefixes.values().flatten().chain(embeddings);
+        let bounded = matrices.map(|matrix| (matrix, bound(matrix)));
+        let rows = rows.map(|rows| (rows, 1.0));
+        let prompt = self.prompt.iter().map(|rows| (rows, 0.5));
+        for (part, bound) in bounded.chain(rows).chain(prompt) {
+            for value in &mut flat[part.range.clone()] {
                 *value = (2.0 * draws.unit() as f32 - 1.0) * bound;
             }
         }
@@ -158,11 +197,13 @@ impl DecoderAdapter {
         adapter
     }
 
-    /// Rows of the soft prompt; 0 without one.
+    /// Virtual tokens before each sequence; 0 where there are none.
     pub fn num_virtual_tokens(&self) -> u32 {
-        self.prompt
-            .as_ref()
-            .map_or(0, |prompt| prompt.shape[0] as u32)
+        let encoder = self.prompt_encoder.as_ref();
+        let of_encoder = encoder.map(|encoder| &encoder.embeddings);
+        let of_prefix = self.prefixes.values().flatten().next();
+        let rows = self.prompt.as_ref().or(of_encoder).or(of_prefix);
+        rows.map_or(0, |rows| rows.shape[0] as u32)
     }
 
     fn append(&mut self, shape: [usize; 2]) -> Parameter {

@@ -21,6 +21,8 @@ pub(super) struct Block<T> {
     down: LinearLayer<T>,
     /// After the MLP.
     bottleneck: Option<[LinearLayer<T>; 2]>,
+    /// Keys and values of virtual tokens.
+    prefix: Option<[Parameter; 2]>,
 }
 
 impl<T: Clone> Block<T> {
@@ -79,6 +81,7 @@ impl<T: Clone> Block<T> {
             up,
             down,
             bottleneck: None,
+            prefix: None,
         })
     }
 
@@ -114,6 +117,7 @@ impl<T: Clone> Block<T> {
                 trained_layer(&layers.up, &layers.up_bias),
             ]
         });
+        self.prefix = adapter.prefixes.get(&layer).cloned();
         if let Some([queries, keys]) = &mut self.head_norms {
             let trained = |tensor| adapter.vectors.get(&tensor).cloned();
             queries.trained_gain = trained(DecoderTensor::QueryNorm(layer));
@@ -121,15 +125,18 @@ impl<T: Clone> Block<T> {
         }
     }
 
+    /// `begins` where the rows are those of whole sequences, or the first of one.
+    ///
     /// Handles are dropped as soon as they are used, so that the engine can use their memory again.
     pub(super) fn attend<E: DecoderEngine<Tensor = T>>(
         &self,
         engine: &mut E,
         x: T,
         shape: &DecoderShape,
+        begins: bool,
         attention: &mut impl Attention<E>,
     ) -> Result<T, EngineError> {
-        let [mut q, mut k, v] = engine.projections(&x, [&self.q, &self.k, &self.v])?;
+        let [mut q, mut k, mut v] = engine.projections(&x, [&self.q, &self.k, &self.v])?;
         drop(x);
         if let Some([query_norm, key_norm]) = &self.head_norms {
             q = engine.stream_norm(&q, query_norm)?;
@@ -142,6 +149,10 @@ impl<T: Clone> Block<T> {
                 head_dim: shape.head_dim,
             };
             (q, k) = engine.rotate(q, k, &rotary)?;
+        }
+        if let Some([keys, values]) = self.prefix.as_ref().filter(|_| begins) {
+            k = engine.replace_virtual_rows(k, keys)?;
+            v = engine.replace_virtual_rows(v, values)?;
         }
         let attended = attention.attend(engine, [&q, &k, &v], shape.heads)?;
         drop((q, k, v));
@@ -179,7 +190,7 @@ impl<T: Clone> Block<T> {
 }
 
 /// A layer that is trained as a whole.
-fn trained_layer<T>(weight: &Parameter, bias: &Parameter) -> LinearLayer<T> {
+pub(super) fn trained_layer<T>(weight: &Parameter, bias: &Parameter) -> LinearLayer<T> {
     LinearLayer {
         weight: Weight::Trained(weight.clone()),
         bias: Some(Weight::Trained(bias.clone())),
