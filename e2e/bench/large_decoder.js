@@ -86,7 +86,7 @@ export async function evaluate({ module, config, precision, lora, sequence, batc
   model.endFile();
   model.finishWeights();
   const loadMs = performance.now() - started;
-  const adapterValues = model.addLora({ ...lora, seed: 1n });
+  const adapterValues = model.addAdapter({ lora, seed: 1n });
   const [losses, wallMs, cpuMs] = [[], [], []];
   const rows = Array.from({ length: batch }, () =>
     Array.from({ length: sequence + 1 }, () => Math.floor(next() * config.vocab_size)),

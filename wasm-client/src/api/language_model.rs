@@ -11,13 +11,15 @@ use crate::engine::quantised::WeightPrecision;
 use crate::engine::{AdamW, Engine};
 use crate::language::dataset::Row;
 use crate::model::config::{Architecture, ModelConfig, ModelShape};
-use crate::model::decoder::{DecoderAdapter, DecoderLora};
+use crate::model::decoder::DecoderAdapter;
 use crate::model::decoder_loader::DecoderLoader;
 use crate::model::llama2c::Llama2cCheckpoint;
 use crate::train::language::LanguageTrainer;
+use adapter_view::AdapterView;
 use text::Text;
-use views::{LoraView, PeftView, ScoreView, ShapeView, no_such_target, no_text, rows, too_early};
+use views::{PeftView, ScoreView, ShapeView, no_text, rows, too_early};
 
+mod adapter_view;
 pub(super) mod text;
 pub(super) mod views;
 
@@ -171,39 +173,18 @@ impl LanguageModel {
         to_js(&CountsView::from(ready.trainer.engine().counts()))
     }
 
-    /// Puts fresh LoRA factors into its layers: `{rank, alpha, rankStabilised, targets, seed}` with
-    /// targets of `q k v o gate up down`.
-    #[wasm_bindgen(js_name = addLora)]
-    pub fn add_lora(&mut self, settings: JsValue) -> Result<usize, ApiError> {
-        let LoraView {
-            rank,
-            alpha,
-            rank_stabilised,
-            targets,
-            seed,
-        } = serde_wasm_bindgen::from_value(settings)?;
+    /// Puts a fresh adapter into its layers, in place of any other; any of these together:
+    /// `{lora: {rank, alpha, rankStabilised, targets}, biases: targets, norms, bottleneck: {width},
+    /// virtualTokens: {count, trained, width}, seed}`, with targets of `q k v o gate up down`, and
+    /// `"soft-prompt"`, `"prompt-encoder"` (of this width) or `"prefix"` trained. Yields the number of
+    /// its values.
+    #[wasm_bindgen(js_name = addAdapter)]
+    pub fn add_adapter(&mut self, settings: JsValue) -> Result<usize, ApiError> {
+        let settings: AdapterView = serde_wasm_bindgen::from_value(settings)?;
         let ready = self.ready()?;
         let shape = *ready.trainer.decoder().shape();
-        let targets = targets
-            .iter()
-            .map(|name| {
-                let known = shape.targets().iter().find(|target| target.name() == name);
-                known
-                    .copied()
-                    .ok_or_else(|| no_such_target(name, shape.targets()))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        if rank == 0 || targets.is_empty() {
-            return Err(ApiError::new("bad-input", &"LoRA needs a rank and targets"));
-        }
-        let lora = DecoderLora {
-            rank,
-            alpha,
-            rank_stabilised,
-            targets,
-        };
-        let adapter = DecoderAdapter::new(&shape, &lora, 0);
-        let values = adapter.initial(seed);
+        let adapter = DecoderAdapter::of_config(&shape, &settings.config(&shape)?);
+        let values = adapter.initial(settings.seed);
         ready.attach(adapter, &values)?;
         Ok(values.len())
     }

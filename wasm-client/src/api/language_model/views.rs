@@ -8,7 +8,6 @@ use crate::api::error::ApiError;
 use crate::language::dataset::Row;
 use crate::language::sampling::{Sampling, SamplingError};
 use crate::model::config::ConfigError;
-use crate::model::decoder::DecoderTarget;
 use crate::model::llama2c::Llama2cError;
 use crate::model::loader::LoadError;
 
@@ -20,18 +19,6 @@ pub(super) struct ShapeView {
     pub(super) layers: u32,
     pub(super) vocabulary: usize,
     pub(super) context: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct LoraView {
-    pub(super) rank: usize,
-    pub(super) alpha: f32,
-    #[serde(default)]
-    pub(super) rank_stabilised: bool,
-    pub(super) targets: Vec<String>,
-    /// Of the first values.
-    pub(super) seed: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -103,12 +90,6 @@ pub(in crate::api) fn rows(
         }
     };
     Ok(starts.windows(2).map(row).collect())
-}
-
-pub(super) fn no_such_target(name: &str, targets: &[DecoderTarget]) -> ApiError {
-    let known: Vec<&str> = targets.iter().map(|target| target.name()).collect();
-    let reason = format!("there is no layer {name:?}: {}", known.join(", "));
-    ApiError::new("bad-input", &reason)
 }
 
 pub(super) fn too_early(first: &str) -> ApiError {
