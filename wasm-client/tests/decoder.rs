@@ -10,7 +10,8 @@ use choir_wasm_client::engine::record::{Recorded, Value};
 use choir_wasm_client::engine::{Batch, Engine};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
-    Biases, BlockStyle, DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
+    Biases, BlockStyle, Bottleneck, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
+    DecoderShape, DecoderTarget, DecoderTensor, VirtualTokens,
 };
 
 type Cpu = Recorded<CpuKernels>;
@@ -101,7 +102,14 @@ fn gradients_match_finite_differences(shape: DecoderShape, adapter: DecoderAdapt
     let mut engine = Recorded::new(CpuKernels::new());
     let flat: Vec<f32> = values(3, adapter.len).iter().map(|v| 0.4 * v).collect();
     let factors = adapter.lora.values().flat_map(|lora| [&lora.a, &lora.b]);
+    let bottlenecks = adapter.bottlenecks.values();
+    let bottlenecks = bottlenecks.flat_map(|b| [&b.down, &b.down_bias, &b.up, &b.up_bias]);
+    let encoder = adapter.prompt_encoder.iter().flat_map(|e| e.parts());
     let parts: Vec<_> = factors
+        .chain(adapter.vectors.values())
+        .chain(bottlenecks)
+        .chain(adapter.prefixes.values().flatten())
+        .chain(encoder)
         .chain(&adapter.prompt)
         .map(|part| part.range.clone())
         .collect();
@@ -179,6 +187,67 @@ fn layer_norms_and_a_table_of_positions_match_finite_differences() {
 #[test]
 fn a_prompt_alone_matches_finite_differences() {
     gradients_match_finite_differences(SHAPE, adapter(&[], 3));
+}
+
+/// Layers whose bias changes anything: that of keys that are not turned adds the same to every score
+/// of a row.
+fn with_effect(shape: &DecoderShape) -> Vec<DecoderTarget> {
+    let mut targets = shape.targets().to_vec();
+    targets.retain(|target| shape.style == BlockStyle::Llama || *target != DecoderTarget::K);
+    targets
+}
+
+/// Each kind beside LoRA, with and without it, on Llama's blocks with norms of heads and on GPT-2's.
+#[test]
+fn every_kind_of_adapter_matches_finite_differences() {
+    let llama = DecoderShape {
+        head_norms: true,
+        ..SHAPE
+    };
+    let gpt2 = DecoderShape {
+        style: BlockStyle::Gpt2,
+        biases: Biases::ALL,
+        kv_heads: SHAPE.heads,
+        context: 12,
+        tied: true,
+        ..SHAPE
+    };
+    for shape in [llama, gpt2] {
+        let none = DecoderAdapterConfig::default();
+        let virtual_tokens = |virtual_tokens| DecoderAdapterConfig {
+            num_virtual_tokens: 2,
+            virtual_tokens,
+            ..none.clone()
+        };
+        let kinds = [
+            DecoderAdapterConfig {
+                biases: with_effect(&shape),
+                ..none.clone()
+            },
+            DecoderAdapterConfig {
+                norms: true,
+                ..none.clone()
+            },
+            DecoderAdapterConfig {
+                bottleneck: Some(Bottleneck { width: 3 }),
+                ..none.clone()
+            },
+            virtual_tokens(VirtualTokens::Prefix),
+            virtual_tokens(VirtualTokens::PromptEncoder { width: 5 }),
+        ];
+        for mut config in kinds {
+            let alone = DecoderAdapter::of_config(&shape, &config);
+            gradients_match_finite_differences(shape, alone);
+            config.lora = Some(DecoderLora {
+                rank: 2,
+                alpha: 4.0,
+                rank_stabilised: false,
+                targets: vec![DecoderTarget::V, DecoderTarget::Down],
+            });
+            let with_lora = DecoderAdapter::of_config(&shape, &config);
+            gradients_match_finite_differences(shape, with_lora);
+        }
+    }
 }
 
 #[test]
