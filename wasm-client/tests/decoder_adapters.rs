@@ -249,6 +249,16 @@ fn every_kind_learns_and_goes_on_with_a_text() {
     }
 }
 
+#[test]
+fn only_lora_alone_is_all_that_a_map_of_factors_holds() {
+    for (name, _, mut config) in kinds(&LLAMA) {
+        let alone = DecoderAdapter::of_config(&LLAMA, &config).is_lora_alone();
+        assert_eq!(alone, name == "LoRA");
+        config.norms = true;
+        assert!(!DecoderAdapter::of_config(&LLAMA, &config).is_lora_alone());
+    }
+}
+
 /// Dispatches of a training step.
 fn dispatches(shape: DecoderShape, config: &DecoderAdapterConfig) -> Option<u32> {
     let mut engine = Recorded::new(block_on(WgslKernels::open()).ok()?);

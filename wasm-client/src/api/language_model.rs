@@ -222,10 +222,15 @@ impl LanguageModel {
         ready.attach(adapter, &values)
     }
 
-    /// The LoRA factors as PEFT keeps them: `{config, tensors}`.
+    /// The LoRA factors as PEFT keeps them: `{config, tensors}`. Refused where anything else is trained:
+    /// the file would be another model.
     #[wasm_bindgen(js_name = exportPeft)]
     pub async fn export_peft(&mut self) -> Result<JsValue, ApiError> {
         let ready = self.ready()?;
+        if !ready.trainer.decoder().adapter().is_lora_alone() {
+            let reason = "only LoRA is written as PEFT does, and more than that is trained";
+            return Err(ApiError::new("bad-input", &reason));
+        }
         let modules = decoder_modules(ready.architecture, ready.trainer.decoder().shape());
         let flat = ready.trainer.adapter().await?;
         let factors = ready.trainer.decoder().adapter().lora_map(&flat);

@@ -163,6 +163,13 @@ impl DecoderAdapter {
         self.lora.iter().map(of).collect()
     }
 
+    /// Whether nothing but low-rank factors is trained, so that [`Self::lora_map`] has all of it.
+    pub fn is_lora_alone(&self) -> bool {
+        let factors = self.lora.values();
+        let values = factors.map(|views| views.a.range.len() + views.b.range.len());
+        values.sum::<usize>() == self.len
+    }
+
     /// First values: A, a bottleneck's first matrix and those of a prompt encoder uniform within
     /// `√(3/inputs)`, keys, values and a prompt encoder's embeddings uniform within 1, a soft prompt
     /// within a half (Lester et al. 2021, section 3.2), all drawn by the seed; all else zero, so that
