@@ -20,6 +20,7 @@ mod faults;
 mod fuzz;
 mod helper;
 mod kat;
+mod language_page;
 mod natives;
 mod operator;
 mod paths;

@@ -9,9 +9,10 @@
 
 use super::train::figures::Spread;
 use crate::failure::{AtPath, Failure, Outcome};
+use crate::language_page::Plan;
 use crate::paths::Paths;
 use crate::progress::Step;
-use crate::{Files, build, program, setup};
+use crate::{Files, build, setup};
 use lexopt::Parser;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -116,32 +117,20 @@ fn parameters(paths: &Paths) -> Outcome<f64> {
 
 fn in_chromium(paths: &Paths, precision: &str) -> Outcome<Vec<Found>> {
     let step = Step::start(format!("{precision} in Chromium"));
-    let plan = json!({
-        "folders": { "wasm": paths.out.join("wasm"), "model": paths.decoder() },
-        "script": "/bench/generation.js",
-        "engines": ENGINES,
-        "options": {
+    let plan = Plan {
+        name: "bench-generation",
+        folders: json!({ "wasm": paths.out.join("wasm"), "model": paths.decoder() }),
+        script: "generation.js",
+        engines: &ENGINES,
+        options: json!({
             "folder": "/model",
             "precision": precision,
             "prompt": [0, 44, 260, 300],
             "count": COUNT,
             "repetitions": REPETITIONS,
-        },
-    });
-    let file = paths.out.join("bench-generation.plan.json");
-    fs::write(&file, plan.to_string()).at(&file)?;
-    let mut script = setup::browser_script(paths, "bench/language.mjs");
-    script.arg(&file);
-    let printed = program::run(&step, &mut script)?;
-    let found = printed
-        .lines()
-        .filter(|line| line.starts_with('{'))
-        .map(|line| serde_json::from_str(line).map_err(|error| Failure::Data(error.to_string())))
-        .collect::<Outcome<Vec<Found>>>()?;
-    if found.len() != ENGINES.len() {
-        let complaint = format!("{} of {} engines ran", found.len(), ENGINES.len());
-        return Err(Failure::Check(complaint));
-    }
+        }),
+    };
+    let found = plan.run(paths, &step)?;
     step.done("");
     Ok(found)
 }

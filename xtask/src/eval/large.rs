@@ -1,12 +1,12 @@
 //! A decoder in the exact shape of SmolLM2-135M, random weights in four bits, trained in Chromium.
 
-use crate::failure::{AtPath, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
+use crate::language_page::Plan;
 use crate::paths::Paths;
 use crate::progress::Step;
-use crate::{build, program, setup};
+use crate::{build, setup};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::fs;
 
 /// Bytes of GPU memory that it may hold.
 const MOST_BYTES: u64 = 600_000_000;
@@ -35,29 +35,26 @@ pub(super) fn run(paths: &Paths) -> Outcome<Value> {
     setup::run(paths)?;
     build::own_engines(paths)?;
     let step = Step::start("SmolLM2-135M's shape in Chromium");
-    let plan = json!({
-        "folders": { "wasm": paths.out.join("wasm") },
-        "script": "/bench/large_decoder.js",
-        "engines": ["wgsl"],
-        "options": {
+    let plan = Plan {
+        name: "eval-large",
+        folders: json!({ "wasm": paths.out.join("wasm") }),
+        script: "large_decoder.js",
+        engines: &["wgsl"],
+        options: json!({
             "config": config(),
             "precision": "int4",
             "lora": { "rank": 8, "alpha": 16.0, "targets": ["q", "v"] },
             "sequence": SEQUENCE,
             "batch": 1,
             "steps": STEPS,
-        },
-    });
-    let file = paths.out.join("eval-large.plan.json");
-    fs::write(&file, plan.to_string()).at(&file)?;
-    let mut script = setup::browser_script(paths, "bench/language.mjs");
-    script.arg(&file);
-    let printed = program::run(&step, &mut script)?;
-    let line = printed.lines().rev().find(|line| line.starts_with('{'));
-    let found: Found = serde_json::from_str(line.unwrap_or_default())
-        .map_err(|error| Failure::Data(error.to_string()))?;
+        }),
+    };
+    let found: Vec<Found> = plan.run(paths, &step)?;
     step.done("");
-    Ok(report(&found))
+    found
+        .first()
+        .map(report)
+        .ok_or_else(|| Failure::Data("no engine ran".to_owned()))
 }
 
 /// Of Hugging Face's SmolLM2-135M.

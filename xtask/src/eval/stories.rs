@@ -1,9 +1,10 @@
 //! stories260K, natively and in Chromium on both engines.
 
 use crate::failure::{AtPath, Failure, Outcome};
+use crate::language_page::Plan;
 use crate::paths::Paths;
 use crate::progress::Step;
-use crate::{build, program, setup};
+use crate::{build, setup};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
@@ -97,29 +98,17 @@ fn in_chromium(paths: &Paths, shared: &Path, reference: &Reference) -> Outcome<V
     let step = Step::start("stories260K in Chromium");
     let texts = reference.texts.iter();
     let texts = texts.map(|text| json!({ "text": text.text, "tokens": text.tokens }));
-    let plan = json!({
-        "folders": {
+    let plan = Plan {
+        name: "eval-stories",
+        folders: json!({
             "wasm": paths.out.join("wasm"),
             "models": shared.join("models/stories260K"),
-        },
-        "script": "/bench/stories.js",
-        "engines": ENGINES,
-        "options": { "texts": texts.collect::<Vec<_>>(), "timed": TIMED },
-    });
-    let file = paths.out.join("eval-stories.plan.json");
-    fs::write(&file, plan.to_string()).at(&file)?;
-    let mut script = setup::browser_script(paths, "bench/language.mjs");
-    script.arg(&file);
-    let printed = program::run(&step, &mut script)?;
-    let found = printed
-        .lines()
-        .filter(|line| line.starts_with('{'))
-        .map(|line| serde_json::from_str(line).map_err(|error| Failure::Data(error.to_string())))
-        .collect::<Outcome<Vec<Found>>>()?;
-    if found.len() != ENGINES.len() {
-        let complaint = format!("{} of {} engines ran", found.len(), ENGINES.len());
-        return Err(Failure::Check(complaint));
-    }
+        }),
+        script: "stories.js",
+        engines: &ENGINES,
+        options: json!({ "texts": texts.collect::<Vec<_>>(), "timed": TIMED }),
+    };
+    let found = plan.run(paths, &step)?;
     step.done("");
     Ok(found)
 }
