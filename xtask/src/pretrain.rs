@@ -197,7 +197,7 @@ fn corpus(paths: &Paths) -> Outcome<PathBuf> {
         let step = Step::start(name);
         let archive = folder.join(name);
         let unpacked = documents.join(name.trim_end_matches(".tar.gz")).is_dir();
-        if unpacked && sha256_of(&archive)? == source.sha256 {
+        if unpacked && archive.is_file() && sha256_of(&archive)? == source.sha256 {
             step.done("there");
             continue;
         }

@@ -8,7 +8,7 @@ use super::PretrainError;
 use crate::engine::AdamW;
 use crate::model::decoder::DecoderShape;
 
-/// Sizes, corpus and training. Every field is an option of the command line.
+/// Sizes, corpus and training; by default those of the built-in decoder. Every field is an option of the command line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -66,9 +66,9 @@ impl Default for Settings {
             kv_heads: 4,
             intermediate: 704,
             context: 256,
-            batch: 8,
-            steps: 3_000,
-            learning_rate: 2e-3,
+            batch: 4,
+            steps: 3_200,
+            learning_rate: 1.5e-3,
             weight_decay: 0.05,
             seed: 1,
             clients: 1,
