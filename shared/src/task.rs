@@ -14,13 +14,20 @@ use crate::secure_sum::Ring;
 use crate::wire;
 
 mod check;
+mod decoder_adapter;
+mod decoder_layout;
 mod language;
 mod layout;
+mod part_name;
 pub mod workload;
 
 pub use check::TaskError;
+pub use decoder_adapter::{
+    BottleneckConfig, DecoderAdapterConfig, DecoderLoraConfig, VirtualTokens, VirtualTokensConfig,
+};
+pub use decoder_layout::{BottleneckPart, PromptEncoderPart};
 pub use language::{
-    BaseFiles, DecoderBiases, DecoderConfig, DecoderLoraConfig, DecoderStyle, DecoderTarget,
+    BaseFiles, DecoderBiases, DecoderConfig, DecoderNorm, DecoderStyle, DecoderTarget,
     LanguageConfig, RopeScaling,
 };
 pub use layout::{AdapterLayout, Part, PartKind};

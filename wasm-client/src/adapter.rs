@@ -62,12 +62,7 @@ impl AdapterViews {
                         });
                     }
                 }
-                PartKind::LoraB { .. }
-                | PartKind::HeadBias
-                | PartKind::CentroidSums
-                | PartKind::CentroidCounts
-                | PartKind::DecoderLoraA { .. }
-                | PartKind::DecoderLoraB { .. } => {}
+                _ => {}
             }
         }
         views

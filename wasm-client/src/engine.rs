@@ -21,6 +21,7 @@ pub mod checks;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 pub mod decoder;
+pub mod dropout;
 pub mod generation;
 pub mod kernels;
 mod memory_plan;

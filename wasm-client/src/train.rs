@@ -13,6 +13,7 @@ use batch::{Examples, Shuffle};
 pub mod batch;
 pub mod evaluate;
 pub mod language;
+mod language_prepare;
 pub mod language_task;
 pub mod preferences;
 pub mod prepare;

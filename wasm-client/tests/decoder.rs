@@ -3,6 +3,9 @@
 #![cfg(feature = "cpu")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use choir_shared::task::{
+    BottleneckConfig, DecoderAdapterConfig, DecoderLoraConfig, VirtualTokens, VirtualTokensConfig,
+};
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::decoder::NOT_SCORED;
 use choir_wasm_client::engine::kernels::Kernels;
@@ -10,8 +13,7 @@ use choir_wasm_client::engine::record::{Recorded, Value};
 use choir_wasm_client::engine::{Batch, Engine};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
-    Biases, BlockStyle, Bottleneck, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
-    DecoderShape, DecoderTarget, DecoderTensor, VirtualTokens,
+    Biases, BlockStyle, DecoderAdapter, DecoderShape, DecoderTarget, DecoderTensor,
 };
 
 type Cpu = Recorded<CpuKernels>;
@@ -37,11 +39,12 @@ fn values(seed: usize, len: usize) -> Vec<f32> {
     (0..len).map(|i| mix(i) as f32 / 32_768.5 - 1.0).collect()
 }
 
-fn adapter(targets: &[DecoderTarget], virtual_tokens: usize) -> DecoderAdapter {
-    let lora = DecoderLora {
+fn adapter(targets: &[DecoderTarget], virtual_tokens: u16) -> DecoderAdapter {
+    let lora = DecoderLoraConfig {
         rank: 2,
         alpha: 4.0,
         rank_stabilised: false,
+        dropout: 0.0,
         targets: targets.to_vec(),
     };
     DecoderAdapter::new(&SHAPE, &lora, virtual_tokens)
@@ -113,7 +116,9 @@ fn gradients_match_finite_differences(shape: DecoderShape, adapter: DecoderAdapt
         .chain(&adapter.prompt)
         .map(|part| part.range.clone())
         .collect();
-    let decoder = decoder(&mut engine, shape, adapter);
+    let mut decoder = decoder(&mut engine, shape, adapter);
+    // Where the adapter has dropout, every pass leaves out the same.
+    decoder.drop_out(Some(5));
     loss(&mut engine, &decoder, &flat, true);
     engine.backward().unwrap();
     let gradient = pollster::block_on(engine.read_gradient()).unwrap();
@@ -138,6 +143,52 @@ fn gradients_match_finite_differences(shape: DecoderShape, adapter: DecoderAdapt
             );
         }
     }
+}
+
+#[test]
+fn gradients_with_dropout_match_finite_differences() {
+    let gpt2 = DecoderShape {
+        style: BlockStyle::Gpt2,
+        biases: Biases::ALL,
+        kv_heads: SHAPE.heads,
+        context: 12,
+        tied: true,
+        ..SHAPE
+    };
+    for shape in [SHAPE, gpt2] {
+        let lora = DecoderLoraConfig {
+            rank: 2,
+            alpha: 4.0,
+            rank_stabilised: false,
+            dropout: 0.3,
+            targets: shape.targets().to_vec(),
+        };
+        gradients_match_finite_differences(shape, DecoderAdapter::new(&shape, &lora, 2));
+    }
+}
+
+#[test]
+fn dropout_leaves_out_others_by_another_seed_and_nothing_without_one() {
+    let mut engine = Recorded::new(CpuKernels::new());
+    let lora = |dropout| DecoderLoraConfig {
+        rank: 2,
+        alpha: 4.0,
+        rank_stabilised: false,
+        dropout,
+        targets: DecoderTarget::ALL.to_vec(),
+    };
+    let views = |dropout| DecoderAdapter::new(&SHAPE, &lora(dropout), 0);
+    let flat = values(3, views(0.0).len);
+    let mut with = decoder(&mut engine, SHAPE, views(0.3));
+    let without = decoder(&mut engine, SHAPE, views(0.0));
+    let mut found = |seed| {
+        with.drop_out(seed);
+        loss(&mut engine, &with, &flat, true)
+    };
+    let [first, again, other, none] = [Some(1), Some(1), Some(2), None].map(&mut found);
+    assert_eq!(first, again);
+    assert!(first != other && first != none);
+    assert_eq!(none, loss(&mut engine, &without, &flat, true));
 }
 
 #[test]
@@ -175,10 +226,11 @@ fn layer_norms_and_a_table_of_positions_match_finite_differences() {
         tied: true,
         ..SHAPE
     };
-    let lora = DecoderLora {
+    let lora = DecoderLoraConfig {
         rank: 2,
         alpha: 4.0,
         rank_stabilised: false,
+        dropout: 0.0,
         targets: shape.targets().to_vec(),
     };
     gradients_match_finite_differences(shape, DecoderAdapter::new(&shape, &lora, 2));
@@ -214,9 +266,11 @@ fn every_kind_of_adapter_matches_finite_differences() {
     };
     for shape in [llama, gpt2] {
         let none = DecoderAdapterConfig::default();
-        let virtual_tokens = |virtual_tokens| DecoderAdapterConfig {
-            num_virtual_tokens: 2,
-            virtual_tokens,
+        let virtual_tokens = |trained| DecoderAdapterConfig {
+            virtual_tokens: Some(VirtualTokensConfig {
+                num_virtual_tokens: 2,
+                trained,
+            }),
             ..none.clone()
         };
         let kinds = [
@@ -229,7 +283,7 @@ fn every_kind_of_adapter_matches_finite_differences() {
                 ..none.clone()
             },
             DecoderAdapterConfig {
-                bottleneck: Some(Bottleneck { width: 3 }),
+                bottleneck: Some(BottleneckConfig { width: 3 }),
                 ..none.clone()
             },
             virtual_tokens(VirtualTokens::Prefix),
@@ -238,10 +292,11 @@ fn every_kind_of_adapter_matches_finite_differences() {
         for mut config in kinds {
             let alone = DecoderAdapter::of_config(&shape, &config);
             gradients_match_finite_differences(shape, alone);
-            config.lora = Some(DecoderLora {
+            config.lora = Some(DecoderLoraConfig {
                 rank: 2,
                 alpha: 4.0,
                 rank_stabilised: false,
+                dropout: 0.0,
                 targets: vec![DecoderTarget::V, DecoderTarget::Down],
             });
             let with_lora = DecoderAdapter::of_config(&shape, &config);

@@ -3,6 +3,9 @@
 #![cfg(all(feature = "cpu", feature = "wgsl"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use choir_shared::task::{
+    BottleneckConfig, DecoderAdapterConfig, DecoderLoraConfig, VirtualTokens, VirtualTokensConfig,
+};
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::decoder::NOT_SCORED;
 use choir_wasm_client::engine::generation::GeneratingEngine;
@@ -12,8 +15,7 @@ use choir_wasm_client::engine::{AdamW, Batch, Engine};
 use choir_wasm_client::generate::Continuation;
 use choir_wasm_client::language::dataset::Row;
 use choir_wasm_client::model::decoder::{
-    Biases, BlockStyle, Bottleneck, Decoder, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
-    DecoderShape, DecoderTarget, DecoderTensor, VirtualTokens,
+    Biases, BlockStyle, Decoder, DecoderAdapter, DecoderShape, DecoderTarget, DecoderTensor,
 };
 use choir_wasm_client::train::language::LanguageTrainer;
 use pollster::block_on;
@@ -30,7 +32,7 @@ const LLAMA: DecoderShape = DecoderShape {
     ..DecoderShape::LLAMA
 };
 const TOKENS: [u32; 11] = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 27];
-const VIRTUAL_TOKENS: usize = 3;
+const VIRTUAL_TOKENS: u16 = 3;
 const OPTIMIZER: AdamW = AdamW {
     learning_rate: 2e-2,
     beta1: 0.9,
@@ -62,10 +64,11 @@ fn shapes() -> [DecoderShape; 3] {
 /// Each kind alone, and whether it begins as the base model.
 fn kinds(shape: &DecoderShape) -> Vec<(&'static str, bool, DecoderAdapterConfig)> {
     let none = DecoderAdapterConfig::default();
-    let lora = DecoderLora {
+    let lora = DecoderLoraConfig {
         rank: 4,
         alpha: 4.0,
         rank_stabilised: true,
+        dropout: 0.0,
         targets: vec![DecoderTarget::Q, DecoderTarget::Down],
     };
     vec![
@@ -97,7 +100,7 @@ fn kinds(shape: &DecoderShape) -> Vec<(&'static str, bool, DecoderAdapterConfig)
             "bottlenecks",
             true,
             DecoderAdapterConfig {
-                bottleneck: Some(Bottleneck { width: 6 }),
+                bottleneck: Some(BottleneckConfig { width: 6 }),
                 ..none.clone()
             },
         ),
@@ -105,7 +108,10 @@ fn kinds(shape: &DecoderShape) -> Vec<(&'static str, bool, DecoderAdapterConfig)
             "soft prompt",
             false,
             DecoderAdapterConfig {
-                num_virtual_tokens: VIRTUAL_TOKENS,
+                virtual_tokens: Some(VirtualTokensConfig {
+                    num_virtual_tokens: VIRTUAL_TOKENS,
+                    trained: VirtualTokens::SoftPrompt,
+                }),
                 ..none.clone()
             },
         ),
@@ -113,8 +119,10 @@ fn kinds(shape: &DecoderShape) -> Vec<(&'static str, bool, DecoderAdapterConfig)
             "prompt encoder",
             false,
             DecoderAdapterConfig {
-                num_virtual_tokens: VIRTUAL_TOKENS,
-                virtual_tokens: VirtualTokens::PromptEncoder { width: 12 },
+                virtual_tokens: Some(VirtualTokensConfig {
+                    num_virtual_tokens: VIRTUAL_TOKENS,
+                    trained: VirtualTokens::PromptEncoder { width: 12 },
+                }),
                 ..none.clone()
             },
         ),
@@ -122,8 +130,10 @@ fn kinds(shape: &DecoderShape) -> Vec<(&'static str, bool, DecoderAdapterConfig)
             "prefix",
             false,
             DecoderAdapterConfig {
-                num_virtual_tokens: VIRTUAL_TOKENS,
-                virtual_tokens: VirtualTokens::Prefix,
+                virtual_tokens: Some(VirtualTokensConfig {
+                    num_virtual_tokens: VIRTUAL_TOKENS,
+                    trained: VirtualTokens::Prefix,
+                }),
                 ..none
             },
         ),

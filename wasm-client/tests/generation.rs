@@ -2,6 +2,7 @@
 #![cfg(all(feature = "cpu", feature = "wgsl"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use choir_shared::task::DecoderLoraConfig;
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::decoder::RotaryScaling;
 use choir_wasm_client::engine::generation::GeneratingEngine;
@@ -9,7 +10,7 @@ use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
 use choir_wasm_client::engine::{Batch, EngineError};
 use choir_wasm_client::model::decoder::{
-    Biases, BlockStyle, Decoder, DecoderAdapter, DecoderLora, DecoderShape, DecoderTensor,
+    Biases, BlockStyle, Decoder, DecoderAdapter, DecoderShape, DecoderTensor,
 };
 
 const LLAMA: DecoderShape = DecoderShape {
@@ -34,10 +35,11 @@ fn values(seed: usize, len: usize) -> Vec<f32> {
 }
 
 fn decoder<E: GeneratingEngine>(engine: &mut E, shape: DecoderShape) -> Decoder<E::Tensor> {
-    let lora = DecoderLora {
+    let lora = DecoderLoraConfig {
         rank: 4,
         alpha: 4.0,
         rank_stabilised: false,
+        dropout: 0.0,
         targets: shape.targets().to_vec(),
     };
     let adapter = DecoderAdapter::new(&shape, &lora, 0);

@@ -3,7 +3,7 @@
 #![cfg(all(feature = "wgsl", not(target_arch = "wasm32")))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use choir_shared::task::{AdapterLayout, EncoderShape, TaskConfig};
+use choir_shared::task::{AdapterLayout, DecoderLoraConfig, EncoderShape, TaskConfig};
 use choir_wasm_client::bench::{self, OPTIMIZER, decoder};
 use choir_wasm_client::engine::decoder::DecoderEngine;
 use choir_wasm_client::engine::quantised::WeightPrecision;
@@ -12,7 +12,7 @@ use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
 use choir_wasm_client::engine::{Batch, Engine, EngineError, MemoryPlan};
 use choir_wasm_client::model::Encoder;
 use choir_wasm_client::model::decoder::{
-    Decoder, DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
+    Decoder, DecoderAdapter, DecoderShape, DecoderTarget, DecoderTensor,
 };
 use choir_wasm_client::train::batch::Examples;
 use choir_wasm_client::train::{TrainError, Trainer};
@@ -196,10 +196,11 @@ fn decoder_step<E: DecoderEngine>(
     lengths: &[u32],
     take: impl Fn(&mut E, DecoderTensor) -> Result<E::Tensor, EngineError>,
 ) -> Result<(), EngineError> {
-    let lora = DecoderLora {
+    let lora = DecoderLoraConfig {
         rank: 4,
         alpha: 8.0,
         rank_stabilised: false,
+        dropout: 0.0,
         targets: vec![DecoderTarget::Q, DecoderTarget::V, DecoderTarget::Down],
     };
     let adapter = DecoderAdapter::new(&shape, &lora, 0);

@@ -3,6 +3,7 @@
 #![cfg(all(feature = "cpu", feature = "wgsl"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use choir_shared::task::DecoderLoraConfig;
 use choir_wasm_client::engine::Batch;
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::decoder::NOT_SCORED;
@@ -11,9 +12,7 @@ use choir_wasm_client::engine::quantised::{QuantisedMatrix, WeightPrecision};
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::WgslKernels;
 use choir_wasm_client::generate::Continuation;
-use choir_wasm_client::model::decoder::{
-    Decoder, DecoderAdapter, DecoderLora, DecoderShape, DecoderTensor,
-};
+use choir_wasm_client::model::decoder::{Decoder, DecoderAdapter, DecoderShape, DecoderTensor};
 
 const SHAPE: DecoderShape = DecoderShape {
     dim: 64,
@@ -39,10 +38,11 @@ fn results<E: GeneratingEngine>(
     precision: WeightPrecision,
     dequantised: bool,
 ) -> [Vec<f32>; 3] {
-    let lora = DecoderLora {
+    let lora = DecoderLoraConfig {
         rank: 4,
         alpha: 4.0,
         rank_stabilised: true,
+        dropout: 0.0,
         targets: shape.targets().to_vec(),
     };
     let adapter = DecoderAdapter::new(&shape, &lora, 2);

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use choir_shared::task::{
-    AdapterConfig, AdapterLayout, EncoderShape, LoraConfig, Payload, SoftPromptConfig, Target,
-    TaskConfig,
+    AdapterConfig, AdapterLayout, DecoderLoraConfig, EncoderShape, LoraConfig, Payload,
+    SoftPromptConfig, Target, TaskConfig,
 };
 use choir_wasm_client::adapter::AdapterViews;
 use choir_wasm_client::bench::{self, decoder};
@@ -14,7 +14,7 @@ use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
 use choir_wasm_client::engine::{Batch, Engine, EngineError, MemoryPlan};
 use choir_wasm_client::model::decoder::{
-    Decoder, DecoderAdapter, DecoderLora, DecoderShape, DecoderTarget, DecoderTensor,
+    Decoder, DecoderAdapter, DecoderShape, DecoderTarget, DecoderTensor,
 };
 use choir_wasm_client::model::{Encoder, Model};
 use pollster::block_on;
@@ -217,10 +217,11 @@ fn decoder_step<E: DecoderEngine>(
     mut take: impl FnMut(&mut E, usize, [usize; 2], WeightPrecision) -> Result<E::Tensor, EngineError>,
     precision: WeightPrecision,
 ) -> Result<(), EngineError> {
-    let lora = DecoderLora {
+    let lora = DecoderLoraConfig {
         rank: 2,
         alpha: 4.0,
         rank_stabilised: false,
+        dropout: 0.0,
         targets: DecoderTarget::ALL.to_vec(),
     };
     let adapter = DecoderAdapter::new(&shape, &lora, 2);

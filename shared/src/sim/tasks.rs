@@ -4,9 +4,10 @@ use alloc::string::String;
 
 use crate::ids::Digest;
 use crate::task::{
-    AdapterConfig, BaseFiles, BaseModel, CohortConfig, Deadlines, DecoderBiases, DecoderConfig,
-    DecoderLoraConfig, DecoderStyle, DecoderTarget, EncoderShape, LanguageConfig, Optimizer,
-    Payload, RopeScaling, SoftPromptConfig, TaskConfig, Training, workload,
+    AdapterConfig, BaseFiles, BaseModel, CohortConfig, Deadlines, DecoderAdapterConfig,
+    DecoderBiases, DecoderConfig, DecoderLoraConfig, DecoderStyle, DecoderTarget, EncoderShape,
+    LanguageConfig, Optimizer, Payload, RopeScaling, TaskConfig, Training, VirtualTokens,
+    VirtualTokensConfig, workload,
 };
 
 /// A task whose payload is a head of two labels over `dim` features: `2 dim + 2` coordinates.
@@ -82,14 +83,20 @@ pub fn language_task(cohort_size: u16, min_cohort: u16) -> TaskConfig {
             biases: DecoderBiases::default(),
             head_norms: false,
         },
-        lora: DecoderLoraConfig {
-            rank: 2,
-            alpha: 4.0,
-            targets: [DecoderTarget::Q, DecoderTarget::V, DecoderTarget::Gate].into(),
+        adapter: DecoderAdapterConfig {
+            lora: Some(DecoderLoraConfig {
+                rank: 2,
+                alpha: 4.0,
+                rank_stabilised: false,
+                dropout: 0.0,
+                targets: [DecoderTarget::Q, DecoderTarget::V, DecoderTarget::Gate].into(),
+            }),
+            virtual_tokens: Some(VirtualTokensConfig {
+                num_virtual_tokens: 2,
+                trained: VirtualTokens::SoftPrompt,
+            }),
+            ..DecoderAdapterConfig::default()
         },
-        soft_prompt: Some(SoftPromptConfig {
-            num_virtual_tokens: 2,
-        }),
     });
     task
 }

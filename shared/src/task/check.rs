@@ -146,23 +146,24 @@ impl TaskConfig {
     }
 
     fn check_payload(&self) -> Result<(), TaskError> {
-        let mut tokens = u32::from(self.max_length);
-        let prompt = match &self.payload {
+        let num_virtual_tokens = match &self.payload {
             Payload::Adapter(adapter) => {
                 check_adapter(adapter)?;
                 ensure(adapter.head != self.frozen_head.is_some(), TaskError::Head)?;
-                adapter.soft_prompt
+                adapter
+                    .soft_prompt
+                    .map_or(0, |prompt| prompt.num_virtual_tokens)
             }
             Payload::Centroids => {
                 ensure(self.frozen_head.is_none(), TaskError::Head)?;
-                None
+                0
             }
             Payload::Language(language) => {
                 language.check(&self.base.shape)?;
-                language.soft_prompt
+                language.adapter.num_virtual_tokens()
             }
         };
-        tokens += prompt.map_or(0, |prompt| u32::from(prompt.num_virtual_tokens));
+        let tokens = u32::from(self.max_length) + u32::from(num_virtual_tokens);
         // Two special tokens and one of the text.
         ensure(
             self.max_length >= 3 && tokens <= self.base.shape.positions,

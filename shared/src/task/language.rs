@@ -1,16 +1,14 @@
-//! A language task: a decoder that goes on with texts, whose LoRA factors and soft prompt are trained
-//! on the clients' own texts.
+//! A language task: a decoder that goes on with texts, of which an adapter is trained on the clients'
+//! own texts.
 //!
 //! The decoder is described by the sizes of [`EncoderShape`] and by what a [`DecoderConfig`] adds to
 //! them. Read are decoders of Llama's kind (Touvron et al. 2023), with the biases of Qwen2 or the
-//! norms of Qwen3; GPT-2's blocks are not yet among the styles.
-
-use alloc::vec::Vec;
+//! norms of Qwen3, and GPT-2 (Radford et al. 2019).
 
 use serde::{Deserialize, Serialize};
 
 use super::check::{ensure, positive};
-use super::{EncoderShape, SoftPromptConfig, TaskError};
+use super::{DecoderAdapterConfig, EncoderShape, TaskError};
 
 /// Far above any decoder that fits a tab, as the sizes of [`EncoderShape`] are bound.
 const MAX_COLUMNS: u32 = 1 << 20;
@@ -22,10 +20,8 @@ pub struct LanguageConfig {
     pub files: BaseFiles,
     /// The decoder, beyond the sizes of the base model.
     pub decoder: DecoderConfig,
-    /// Low-rank updates of its linear layers.
-    pub lora: DecoderLoraConfig,
-    /// Virtual tokens before each text.
-    pub soft_prompt: Option<SoftPromptConfig>,
+    /// What of it is trained.
+    pub adapter: DecoderAdapterConfig,
 }
 
 /// What a decoder's weights and tokenizer are kept as. The order is the wire format: append only.
@@ -65,6 +61,9 @@ pub struct DecoderConfig {
 pub enum DecoderStyle {
     /// Root-mean-square norms, rotary positions, gated MLP.
     Llama,
+    /// Layer norms, a table of positions, two layers with GELU between. Its task has no rotary scaling
+    /// and no heads that share keys and values.
+    Gpt2,
 }
 
 /// What becomes of rotary frequencies in a longer context. The order is the wire format: append
@@ -103,15 +102,31 @@ pub struct DecoderBiases {
     pub mlp: bool,
 }
 
-/// Low-rank updates of a decoder: `x·W + alpha/rank · x·A·B`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DecoderLoraConfig {
-    /// Columns of A, rows of B.
-    pub rank: u16,
-    /// Scale times rank.
-    pub alpha: f32,
-    /// The linear layers, sorted, each at most once.
-    pub targets: Vec<DecoderTarget>,
+/// A norm of a decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DecoderNorm {
+    /// Before a block's attention.
+    Attention {
+        /// Block.
+        layer: u32,
+    },
+    /// Before a block's MLP.
+    Mlp {
+        /// Block.
+        layer: u32,
+    },
+    /// Of each head of the queries.
+    Queries {
+        /// Block.
+        layer: u32,
+    },
+    /// Of each head of the keys.
+    Keys {
+        /// Block.
+        layer: u32,
+    },
+    /// After the last block.
+    Last,
 }
 
 /// A linear layer of a decoder's block. The order is the payload's and the wire format's: append
@@ -138,20 +153,31 @@ pub enum DecoderTarget {
 impl LanguageConfig {
     /// Whether it makes a decoder and an adapter.
     pub(super) fn check(&self, shape: &EncoderShape) -> Result<(), TaskError> {
-        let heads = self.decoder.heads_fit(shape);
-        let rotary = positive(self.decoder.rope_base) && self.decoder.rope_scaling.is_sound();
-        ensure(heads && rotary, TaskError::Decoder)?;
-        let lora = &self.lora;
-        let sorted = lora.targets.windows(2).all(|pair| pair[0] < pair[1]);
-        let factors = lora.rank > 0 && positive(lora.alpha) && !lora.targets.is_empty();
-        let prompt = self
-            .soft_prompt
-            .is_none_or(|prompt| prompt.num_virtual_tokens > 0);
-        ensure(sorted && factors && prompt, TaskError::Adapter)
+        ensure(self.decoder.is_sound(shape), TaskError::Decoder)?;
+        self.adapter.check(self.decoder.style)
     }
 }
 
 impl DecoderConfig {
+    fn is_sound(&self, shape: &EncoderShape) -> bool {
+        let rotary = positive(self.rope_base) && self.rope_scaling.is_sound();
+        self.heads_fit(shape) && rotary && self.fits_style(shape)
+    }
+
+    /// Whether it asks for nothing that blocks of its style do not have.
+    fn fits_style(&self, shape: &EncoderShape) -> bool {
+        match self.style {
+            DecoderStyle::Llama => true,
+            DecoderStyle::Gpt2 => {
+                self.kv_heads == shape.heads
+                    && self.head_dim == shape.dim / shape.heads
+                    && self.rope_scaling == RopeScaling::None
+                    && self.biases == DecoderBiases::ALL
+                    && !self.head_norms
+            }
+        }
+    }
+
     fn heads_fit(&self, shape: &EncoderShape) -> bool {
         (1..=shape.heads).contains(&self.kv_heads)
             && shape.heads.is_multiple_of(self.kv_heads)
@@ -162,6 +188,33 @@ impl DecoderConfig {
                 .checked_mul(self.head_dim)
                 .is_some_and(|columns| columns <= MAX_COLUMNS)
     }
+}
+
+impl DecoderStyle {
+    /// The linear layers of a block, in the payload's order.
+    #[must_use]
+    pub const fn targets(self) -> &'static [DecoderTarget] {
+        match self {
+            Self::Llama => &DecoderTarget::ALL,
+            Self::Gpt2 => &[
+                DecoderTarget::Q,
+                DecoderTarget::K,
+                DecoderTarget::V,
+                DecoderTarget::O,
+                DecoderTarget::Up,
+                DecoderTarget::Down,
+            ],
+        }
+    }
+}
+
+impl DecoderBiases {
+    /// Every layer has one.
+    pub const ALL: Self = Self {
+        projections: true,
+        output: true,
+        mlp: true,
+    };
 }
 
 impl RopeScaling {
@@ -195,6 +248,20 @@ impl DecoderTarget {
         Self::Up,
         Self::Down,
     ];
+
+    /// Its name in settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Q => "q",
+            Self::K => "k",
+            Self::V => "v",
+            Self::O => "o",
+            Self::Gate => "gate",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 
     /// `[in, out]` of this linear layer.
     #[must_use]

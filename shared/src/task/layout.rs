@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::decoder_layout::{BottleneckPart, DecoderLayout, PromptEncoderPart};
 use super::{
-    AdapterConfig, DecoderTarget, LanguageConfig, LoraConfig, Payload, Target, TaskConfig,
-    TaskError,
+    AdapterConfig, DecoderNorm, DecoderTarget, LoraConfig, Payload, Target, TaskConfig, TaskError,
 };
 use crate::wire::limits;
 
@@ -50,6 +50,36 @@ pub enum PartKind {
         /// Linear layer in it.
         target: DecoderTarget,
     },
+    /// What is added to a decoder's bias, `[1, out]`.
+    DecoderBias {
+        /// Block.
+        layer: u32,
+        /// Linear layer in it.
+        target: DecoderTarget,
+    },
+    /// What is added to a norm's gain, `[1, dim]`, or `[1, head_dim]` of the norm of heads.
+    DecoderNormGain(DecoderNorm),
+    /// What is added to a norm's bias, `[1, dim]`.
+    DecoderNormBias(DecoderNorm),
+    /// A part of a block's bottleneck.
+    Bottleneck {
+        /// Block.
+        layer: u32,
+        /// Which.
+        part: BottleneckPart,
+    },
+    /// Keys of virtual tokens, `[num_virtual_tokens, kv_heads·head_dim]`.
+    PrefixKeys {
+        /// Block.
+        layer: u32,
+    },
+    /// Values of virtual tokens, `[num_virtual_tokens, kv_heads·head_dim]`.
+    PrefixValues {
+        /// Block.
+        layer: u32,
+    },
+    /// A part of what makes the embeddings of virtual tokens.
+    PromptEncoder(PromptEncoderPart),
 }
 
 /// One part of the payload: row-major, `range` in the flat vector.
@@ -64,8 +94,9 @@ pub struct Part {
 }
 
 /// Every part of a task's payload in order: for each layer and each target A then B, soft prompt,
-/// head weight, head bias; or centroid sums, then counts; or of a decoder for each layer and each
-/// target A then B, then soft prompt.
+/// head weight, head bias; or centroid sums, then counts; or what is trained of a decoder, in the order
+/// of [`PartKind`]'s variants from [`PartKind::DecoderLoraA`] on, each by layer, and last what makes
+/// the embeddings of virtual tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterLayout {
     parts: Vec<Part>,
@@ -89,7 +120,10 @@ impl AdapterLayout {
                 layout.push(PartKind::CentroidSums, [task.labels.len(), dim])?;
                 layout.push(PartKind::CentroidCounts, [1, task.labels.len()])?;
             }
-            Payload::Language(language) => layout.push_language(task, language)?,
+            Payload::Language(language) => {
+                let shape = &task.base.shape;
+                DecoderLayout { shape, language }.push_to(&mut layout)?;
+            }
         }
         if layout.len == 0 {
             return Err(TaskError::PayloadSize);
@@ -161,27 +195,7 @@ impl AdapterLayout {
         Ok(())
     }
 
-    fn push_language(
-        &mut self,
-        task: &TaskConfig,
-        language: &LanguageConfig,
-    ) -> Result<(), TaskError> {
-        let rank = usize::from(language.lora.rank);
-        for layer in 0..task.base.shape.layers {
-            for &target in &language.lora.targets {
-                let [rows, columns] = target.shape(&task.base.shape, &language.decoder);
-                self.push(PartKind::DecoderLoraA { layer, target }, [rows, rank])?;
-                self.push(PartKind::DecoderLoraB { layer, target }, [rank, columns])?;
-            }
-        }
-        if let Some(prompt) = &language.soft_prompt {
-            let rows = usize::from(prompt.num_virtual_tokens);
-            self.push(PartKind::SoftPrompt, [rows, task.base.shape.dim as usize])?;
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, kind: PartKind, shape: [usize; 2]) -> Result<(), TaskError> {
+    pub(super) fn push(&mut self, kind: PartKind, shape: [usize; 2]) -> Result<(), TaskError> {
         let end = shape[0]
             .checked_mul(shape[1])
             .and_then(|size| size.checked_add(self.len))

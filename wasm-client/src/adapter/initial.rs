@@ -1,10 +1,12 @@
 //! Version 0 of an adapter, the same wherever it is made: LoRA's A uniform from a ChaCha20 stream
 //! of the task's seed, B zero, the prompt the word embeddings of token ids from that stream, the
-//! head zero or class centroids.
+//! head zero or class centroids; of a decoder's other parts see [`bound`].
 
 use chacha20::cipher::StreamCipher;
 use chacha20::{ChaCha20, KeyIvInit};
-use choir_shared::task::{AdapterLayout, PartKind, TaskConfig};
+use choir_shared::task::{
+    AdapterLayout, BottleneckPart, PartKind, Payload, PromptEncoderPart, TaskConfig,
+};
 
 use crate::engine::EngineError;
 
@@ -15,7 +17,7 @@ const PROMPT: &[u8; 12] = b"choir/prompt";
 /// What version 0 takes from outside of the task.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sources<'a> {
-    /// Word embeddings of [`prompt_tokens`], `[num_virtual_tokens, dim]`; needed with a prompt.
+    /// Word embeddings of [`prompt_tokens`], `[num_virtual_tokens, dim]`; needed with an encoder's prompt.
     pub prompt: &'a [f32],
     /// The head's weight from [`centroid_head`], `[dim, labels]`; zero if there is none.
     pub head: Option<&'a [f32]>,
@@ -32,27 +34,48 @@ pub fn initial_adapter(
 ) -> Result<Vec<f32>, EngineError> {
     let mut flat = vec![0.0; layout.len()];
     let mut stream = SeededStream::new(task, LORA);
+    let is_language = matches!(task.payload, Payload::Language(_));
     for part in layout.parts() {
         let values = &mut flat[part.range.clone()];
         match part.kind {
-            PartKind::LoraA { .. } | PartKind::DecoderLoraA { .. } => {
-                let bound = (3.0 / part.shape[0] as f32).sqrt();
-                values.fill_with(|| stream.symmetric() * bound);
+            PartKind::SoftPrompt if !is_language => {
+                copy("soft prompt", values, sources.prompt)?;
             }
-            PartKind::SoftPrompt => copy("soft prompt", values, sources.prompt)?,
             PartKind::HeadWeight => {
                 if let Some(head) = sources.head {
                     copy("head", values, head)?;
                 }
             }
-            PartKind::LoraB { .. }
-            | PartKind::DecoderLoraB { .. }
-            | PartKind::HeadBias
-            | PartKind::CentroidSums
-            | PartKind::CentroidCounts => {}
+            kind => {
+                if let Some(bound) = bound(kind, part.shape[0]) {
+                    values.fill_with(|| stream.symmetric() * bound);
+                }
+            }
         }
     }
     Ok(flat)
+}
+
+/// Within what a part is drawn, uniform; `None` where it begins at zero. Matrices after which another
+/// one is zero are drawn with variance `1 / inputs`, as is a prompt encoder's; keys, values and a prompt
+/// encoder's embeddings within 1, a soft prompt within a half (Lester et al. 2021, section 3.2).
+fn bound(kind: PartKind, inputs: usize) -> Option<f32> {
+    match kind {
+        PartKind::LoraA { .. }
+        | PartKind::DecoderLoraA { .. }
+        | PartKind::Bottleneck {
+            part: BottleneckPart::Down,
+            ..
+        }
+        | PartKind::PromptEncoder(PromptEncoderPart::Hidden | PromptEncoderPart::Output) => {
+            Some((3.0 / inputs as f32).sqrt())
+        }
+        PartKind::PrefixKeys { .. }
+        | PartKind::PrefixValues { .. }
+        | PartKind::PromptEncoder(PromptEncoderPart::Embeddings) => Some(1.0),
+        PartKind::SoftPrompt => Some(0.5),
+        _ => None,
+    }
 }
 
 /// Token ids whose word embeddings the soft prompt starts from. The first sixteenth of the

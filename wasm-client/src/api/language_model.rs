@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
 use super::trainer::{CountsView, InfoView, precision_of};
-use crate::adapter::peft::{Imported, decoder_modules, export_lora, import};
+use crate::adapter::peft::{export_decoder, import_decoder};
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{AdamW, Engine};
 use crate::language::dataset::Row;
@@ -214,27 +214,23 @@ impl LanguageModel {
     pub fn import_peft(&mut self, config: &str, tensors: &[u8]) -> Result<(), ApiError> {
         let ready = self.ready()?;
         let shape = *ready.trainer.decoder().shape();
-        let modules = decoder_modules(ready.architecture, &shape);
-        let (adapter, values) = match import(config, tensors, &modules, shape.dim)? {
-            Imported::Lora(factors) => DecoderAdapter::of_lora(&factors, &shape),
-            Imported::Prompt(values, rows) => (DecoderAdapter::of_prompt(rows, &shape), values),
-        };
+        let (adapter, values) = import_decoder(config, tensors, ready.architecture, &shape)?;
         ready.attach(adapter, &values)
     }
 
-    /// The LoRA factors as PEFT keeps them: `{config, tensors}`. Refused where anything else is trained:
-    /// the file would be another model.
+    /// The adapter as PEFT keeps it: `{config, tensors}`. Refused where it is neither LoRA nor a soft
+    /// prompt nor a prefix alone: the file would be another model.
     #[wasm_bindgen(js_name = exportPeft)]
     pub async fn export_peft(&mut self) -> Result<JsValue, ApiError> {
         let ready = self.ready()?;
-        if !ready.trainer.decoder().adapter().is_lora_alone() {
-            let reason = "only LoRA is written as PEFT does, and more than that is trained";
-            return Err(ApiError::new("bad-input", &reason));
-        }
-        let modules = decoder_modules(ready.architecture, ready.trainer.decoder().shape());
         let flat = ready.trainer.adapter().await?;
-        let factors = ready.trainer.decoder().adapter().lora_map(&flat);
-        let (config, tensors) = export_lora(&factors, &modules, true)?;
+        let decoder = ready.trainer.decoder();
+        let (config, tensors) = export_decoder(
+            decoder.adapter(),
+            &flat,
+            ready.architecture,
+            decoder.shape(),
+        )?;
         to_js(&PeftView {
             config,
             tensors: serde_bytes::ByteBuf::from(tensors),

@@ -11,8 +11,9 @@ use super::device::{DeviceEngine, open_engine};
 use super::error::{ApiError, to_js};
 use super::language_model::text::Text;
 use super::language_model::views::{no_text, rows};
+use super::plan::PlanView;
 use super::trainer::{CountsView, InfoView, PreparationView, StepsView};
-use crate::engine::{OptimizerState, Preparation};
+use crate::engine::OptimizerState;
 use crate::train::language_task::LanguageTaskTrainer;
 
 #[derive(Serialize)]
@@ -44,14 +45,15 @@ impl LanguageTrainer {
         Ok(Self { inner, text: None })
     }
 
-    /// `null`: the memory of a decoder's step is not counted beforehand.
-    pub fn plan(&mut self, _max_gpu_bytes: Option<f64>) -> JsValue {
-        JsValue::NULL
+    /// Plans the memory of the training, as `Trainer.plan` does; before the weights come.
+    pub fn plan(&mut self, max_gpu_bytes: Option<f64>) -> Result<JsValue, ApiError> {
+        let plan = self.inner.plan(max_gpu_bytes.map(|bytes| bytes as u64))?;
+        to_js(&plan.map(PlanView::from))
     }
 
-    /// A decoder's kernels are made when they are first needed.
-    pub fn prepare(&mut self) -> PreparationView {
-        Preparation::default().into()
+    /// Makes the kernels of a step ready, beside everything else; before the weights come.
+    pub fn prepare(&mut self) -> Result<PreparationView, ApiError> {
+        Ok(self.inner.prepare()?.into())
     }
 
     /// The device and its adapter's name.

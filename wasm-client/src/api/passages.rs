@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::{ApiError, to_js};
 use crate::engine::EngineError;
-use crate::language::passages;
+use crate::language::dataset::pack;
 
 #[derive(Default, Serialize)]
 struct PackedView {
@@ -34,8 +34,8 @@ pub fn pack_passages(
         })?;
         passages.push(passage);
     }
-    let rows = passages::rows(passages, begin, context)
-        .map_err(|error| ApiError::new("bad-input", &error))?;
+    let rows =
+        pack(passages, begin, context).map_err(|error| ApiError::new("bad-input", &error))?;
     let mut packed = PackedView::default();
     packed.starts.push(0);
     for row in rows {

@@ -3,13 +3,15 @@
 
 pub use choir_shared::task::workload::DECODER_REFERENCE_LOSSES as REFERENCE_LOSSES;
 
+use choir_shared::task::DecoderLoraConfig;
+
 use super::generator::{Stream, fan_in, gain, uniform};
 use super::{BATCHES, OPTIMIZER};
 use crate::engine::decoder::DecoderEngine;
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{Batch, EngineError, MemoryPlan, Preparation};
 use crate::model::decoder::{
-    Decoder, DecoderAdapter, DecoderLora, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor,
+    Decoder, DecoderAdapter, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor,
 };
 
 /// The decoder's sizes.
@@ -34,10 +36,11 @@ pub const SEQUENCE: usize = 128;
 /// What is trained.
 pub fn adapter() -> DecoderAdapter {
     let [q, k, v, o, ..] = DecoderTarget::ALL;
-    let lora = DecoderLora {
+    let lora = DecoderLoraConfig {
         rank: 8,
         alpha: 16.0,
         rank_stabilised: false,
+        dropout: 0.0,
         targets: vec![q, k, v, o],
     };
     DecoderAdapter::new(&SHAPE, &lora, 0)

@@ -42,7 +42,7 @@ pub struct Settings {
     /// The same of a client alone, and of central training. Means of several clients move less.
     pub alone_rate: f32,
     /// Rank of the factors, on all linear layers.
-    pub rank: usize,
+    pub rank: u16,
     /// Rank times their scale.
     pub alpha: f32,
     /// Tokens of a prompt, the last ones.

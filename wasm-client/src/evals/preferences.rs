@@ -49,7 +49,7 @@ pub struct Settings {
     /// Of the loss.
     pub beta: f64,
     /// Rank of the factors, on all linear layers.
-    pub rank: usize,
+    pub rank: u16,
     /// Rank times their scale.
     pub alpha: f32,
     /// Tokens of a prompt, the last ones.

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use choir_shared::task::DecoderLoraConfig;
+
 use super::{CpuEngine, EvalError, Stories};
 use crate::engine::AdamW;
 use crate::engine::cpu::CpuKernels;
 use crate::language::llama2c::Llama2cTokenizer;
-use crate::model::decoder::{DecoderAdapter, DecoderLora};
+use crate::model::decoder::DecoderAdapter;
 use crate::train::language::LanguageTrainer;
 
 /// A trainer of stories260K on a core of its own.
@@ -25,13 +27,14 @@ impl Student {
     ///
     /// # Errors
     /// Those of [`Stories::read`], and of the engine.
-    pub fn new(shared: &Path, rank: usize, alpha: f32, seed: u64) -> Result<Self, EvalError> {
+    pub fn new(shared: &Path, rank: u16, alpha: f32, seed: u64) -> Result<Self, EvalError> {
         let mut engine = CpuEngine::new(CpuKernels::new());
         let mut stories = Stories::read(shared, &mut engine)?;
-        let lora = DecoderLora {
+        let lora = DecoderLoraConfig {
             rank,
             alpha,
             rank_stabilised: false,
+            dropout: 0.0,
             targets: stories.decoder.shape().targets().to_vec(),
         };
         let adapter = DecoderAdapter::new(stories.decoder.shape(), &lora, 0);

@@ -1,7 +1,5 @@
-//! Plain text as passages between blank lines, and rows of tokens of them: what a client of a
-//! language task trains on and what its adapter is measured on, the same in tabs and natively.
-
-use super::dataset::{DatasetError, Row, pack};
+//! Plain text as passages between blank lines: what a client of a language task trains on and what its
+//! adapter is measured on, the same in tabs and natively.
 
 /// The passages of a text: what stands between blank lines, lines joined by `\n`.
 pub fn passages(text: &str) -> Vec<String> {
@@ -25,19 +23,6 @@ pub fn passages(text: &str) -> Vec<String> {
 /// A text of these passages.
 pub fn joined(passages: &[String]) -> String {
     passages.join("\n\n") + "\n"
-}
-
-/// Passages, as tokens, one after the other, each after the token that begins a text, in rows of
-/// `context` tokens.
-///
-/// # Errors
-/// [`DatasetError::NoContext`].
-pub fn rows<'a>(
-    passages: impl IntoIterator<Item = &'a [u32]>,
-    begin: u32,
-    context: usize,
-) -> Result<Vec<Row>, DatasetError> {
-    pack(passages, begin, context)
 }
 
 #[cfg(test)]

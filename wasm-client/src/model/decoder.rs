@@ -26,18 +26,19 @@ use crate::engine::decoder::{DecoderEngine, LanguageHead, StreamNorm};
 use crate::engine::generation::{AttentionCache, GeneratingEngine};
 use crate::engine::{AttentionMask, EmbeddingTables, EngineError};
 use block::{Block, attach_norm, norm_layer};
+use dropout::DropoutStep;
 
 pub mod adapter;
-mod adapter_config;
 mod block;
+mod dropout;
 mod of_task;
 mod prompt_encoder;
 pub mod tensors;
 
 pub use adapter::{BottleneckParameters, DecoderAdapter};
-pub use adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora, VirtualTokens};
+pub use choir_shared::task::DecoderTarget;
 pub use prompt_encoder::PromptEncoder;
-pub use tensors::{Biases, BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
+pub use tensors::{Biases, BlockStyle, DecoderNorm, DecoderShape, DecoderTensor};
 
 /// A frozen decoder with its adapter, on the tensors `T` of one engine.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Decoder<T> {
     norm: StreamNorm<T>,
     head: LanguageHead<T>,
     adapter: DecoderAdapter,
+    /// What the step under way leaves out.
+    dropout: Option<DropoutStep>,
 }
 
 /// How queries meet keys and values: the one thing that differs between a whole sequence and the
@@ -128,6 +131,7 @@ impl<T: Clone> Decoder<T> {
             norm,
             head,
             adapter: DecoderAdapter::default(),
+            dropout: None,
         };
         decoder.attach(adapter);
         Ok(decoder)
@@ -150,6 +154,14 @@ impl<T: Clone> Decoder<T> {
         }
         attach_norm(&mut self.norm, DecoderNorm::Last, &adapter);
         self.adapter = adapter;
+    }
+
+    /// Until it is told otherwise, what is computed leaves values out of the inputs of low-rank parts, as
+    /// many as the adapter says, by this seed; `None` leaves nothing out: only steps of training do.
+    pub fn drop_out(&mut self, seed: Option<u64>) {
+        let rate = self.adapter.lora_dropout;
+        let seed = seed.filter(|_| rate > 0.0);
+        self.dropout = seed.map(|seed| DropoutStep { rate, seed });
     }
 
     /// The normalized rows after the last block, of the batch begun: `[rows, dim]`.
@@ -200,11 +212,11 @@ impl<T: Clone> Decoder<T> {
         let next_norms = self.blocks[1..].iter().map(|block| &block.attention_norm);
         let next_norms = next_norms.chain([&self.norm]);
         for (block, next_norm) in self.blocks.iter().zip(next_norms) {
-            let attended = block.attend(engine, x, &self.shape, begins, attention)?;
+            let attended = block.attend(engine, x, &self.shape, begins, attention, self.dropout)?;
             let added = engine.add_stream_norm(&attended, &stream, &block.mlp_norm)?;
             drop(attended);
             (stream, x) = added;
-            let transformed = block.transform(engine, x)?;
+            let transformed = block.transform(engine, x, self.dropout)?;
             (stream, x) = engine.add_stream_norm(&transformed, &stream, next_norm)?;
         }
         Ok(x)

@@ -7,11 +7,12 @@ use choir_shared::task::{AdapterLayout, Payload, TaskConfig};
 
 use super::base::CpuEngine;
 use super::text_tokenizer::TextTokenizer;
-use super::{Answer, NativeError, read, read_floats, read_task, write_floats};
+use super::{Answer, NativeError, read, read_floats, read_task, read_text, write_floats};
 use crate::adapter::initial::{Sources, initial_adapter};
 use crate::engine::cpu::CpuKernels;
 use crate::language::bits::{bits_per_character, characters};
-use crate::language::passages::{joined, passages, rows};
+use crate::language::dataset::pack;
+use crate::language::passages::{joined, passages};
 use crate::language::speakers::{Speaker, speakers};
 use crate::train::TrainError;
 use crate::train::language_task::LanguageTaskTrainer;
@@ -30,8 +31,8 @@ pub(super) struct Files<'a> {
 
 /// Writes the texts of the speakers with most to say, and what of theirs is held out.
 pub(super) fn deal(data: &Path, count: usize, out: &Path) -> Result<Answer, NativeError> {
-    let mut found =
-        speakers(&text(data)?, LEAST_BYTES).map_err(|error| unusable(data, &error.to_string()))?;
+    let mut found = speakers(&read_text(data)?, LEAST_BYTES)
+        .map_err(|error| unusable(data, &error.to_string()))?;
     let bytes = |speaker: &Speaker| speaker.training.iter().map(String::len).sum::<usize>();
     found.sort_by_key(|speaker| core::cmp::Reverse(bytes(speaker)));
     if found.len() < count {
@@ -54,22 +55,11 @@ pub(super) fn deal(data: &Path, count: usize, out: &Path) -> Result<Answer, Nati
     })
 }
 
-/// Writes version 0: A of LoRA by the task's seed, everything else zero.
+/// Writes version 0, by the task's seed.
 pub(super) fn version_zero(task: &Path, out: &Path) -> Result<Answer, NativeError> {
     let task = language_task(task)?;
     let layout = AdapterLayout::new(&task)?;
-    let rows = match &task.payload {
-        Payload::Language(language) => language
-            .soft_prompt
-            .map_or(0, |soft| soft.num_virtual_tokens),
-        _ => 0,
-    };
-    let prompt = vec![0.0; usize::from(rows) * task.base.shape.dim as usize];
-    let sources = Sources {
-        prompt: &prompt,
-        head: None,
-    };
-    let values = initial_adapter(&task, &layout, sources)?;
+    let values = initial_adapter(&task, &layout, Sources::default())?;
     Ok(Answer {
         count: Some(values.len()),
         digest: Some(write_floats(out, &values)?),
@@ -81,13 +71,13 @@ pub(super) fn version_zero(task: &Path, out: &Path) -> Result<Answer, NativeErro
 pub(super) fn score(files: &Files<'_>) -> Result<Answer, NativeError> {
     let task = language_task(files.task)?;
     let tokenizer = TextTokenizer::read(&task, files.tokenizer)?;
-    let passages = passages(&text(files.data)?);
+    let passages = passages(&read_text(files.data)?);
     let tokens: Vec<Vec<u32>> = passages
         .iter()
         .map(|passage| tokenizer.encode(passage))
         .collect::<Result<_, _>>()?;
     let tokens = tokens.iter().map(Vec::as_slice);
-    let rows = rows(tokens, tokenizer.begin(), task.max_length.into())
+    let rows = pack(tokens, tokenizer.begin(), task.max_length.into())
         .map_err(|error| unusable(files.data, &error.to_string()))?;
     let mut trainer = LanguageTaskTrainer::new(CpuEngine::new(CpuKernels::new()), task)?;
     trainer.add_weights(&read(files.weights)?)?;
@@ -124,11 +114,6 @@ fn language_task(path: &Path) -> Result<TaskConfig, NativeError> {
         found: "an encoder",
     }
     .into())
-}
-
-fn text(path: &Path) -> Result<String, NativeError> {
-    let bytes = read(path)?;
-    String::from_utf8(bytes).map_err(|_| unusable(path, "it is no UTF-8"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), NativeError> {

@@ -170,18 +170,15 @@ impl Strategy {
             return true;
         };
         match kind {
-            PartKind::LoraA { .. } | PartKind::DecoderLoraA { .. } => {
-                train.contains(&Trained::LoraA)
-            }
-            PartKind::LoraB { .. } | PartKind::DecoderLoraB { .. } => {
-                train.contains(&Trained::LoraB)
-            }
+            PartKind::LoraA { .. } => train.contains(&Trained::LoraA),
+            PartKind::LoraB { .. } => train.contains(&Trained::LoraB),
             PartKind::SoftPrompt => train.contains(&Trained::Prompt),
             PartKind::HeadWeight => train.contains(&Trained::Head),
             PartKind::HeadBias => {
                 train.contains(&Trained::Head) || train.contains(&Trained::HeadBias)
             }
-            PartKind::CentroidSums | PartKind::CentroidCounts => false,
+            // A simulated task has no others.
+            _ => false,
         }
     }
 

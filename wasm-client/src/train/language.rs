@@ -12,6 +12,8 @@ pub struct LanguageTrainer<E: DecoderEngine> {
     engine: E,
     decoder: Decoder<E::Tensor>,
     optimizer: AdamW,
+    /// Of what the next step leaves out.
+    dropout_seed: u64,
 }
 
 /// What a decoder says of some rows.
@@ -37,6 +39,7 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
             engine,
             decoder,
             optimizer,
+            dropout_seed: 0,
         }
     }
 
@@ -101,6 +104,11 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
         self.optimizer = optimizer;
     }
 
+    /// Of what the next step leaves out, where the adapter has dropout; each step after it has the next.
+    pub fn set_dropout_seed(&mut self, seed: u64) {
+        self.dropout_seed = seed;
+    }
+
     /// One step on these rows; yields their mean loss before its update.
     ///
     /// # Errors
@@ -108,7 +116,11 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
     pub async fn step(&mut self, rows: &[&Row]) -> Result<f32, TrainError> {
         let (batch, labels) = self.batch(rows);
         self.engine.begin(&batch, true)?;
-        self.decoder.loss(&mut self.engine, &labels)?;
+        self.decoder.drop_out(Some(self.dropout_seed));
+        let recorded = self.decoder.loss(&mut self.engine, &labels);
+        self.decoder.drop_out(None);
+        recorded?;
+        self.dropout_seed = self.dropout_seed.wrapping_add(1);
         self.finish_step().await
     }
 

@@ -1,16 +1,18 @@
 //! Training of a language task: its decoder as the bytes arrive, then local steps on rows of tokens,
 //! in an order by seed as an encoder's examples are.
-//!
-//! Memory is not planned and kernels are not made ready beforehand: decoders rehearse no step yet.
 
-use choir_shared::task::{AdapterLayout, BaseFiles, LanguageConfig, Payload, TaskConfig};
+use choir_shared::task::{
+    AdapterLayout, BaseFiles, DecoderStyle, LanguageConfig, Payload, TaskConfig,
+};
 
 use super::TrainError;
 use super::batch::Shuffle;
 use super::language::{LanguageTrainer, Score};
+use super::language_prepare::Scene;
+use super::prepare::TrainingPlan;
 use crate::engine::decoder::DecoderEngine;
 use crate::engine::quantised::WeightPrecision;
-use crate::engine::{AdamW, DeviceInfo, EngineError, OptimizerState, StepCounts};
+use crate::engine::{AdamW, DeviceInfo, EngineError, OptimizerState, Preparation, StepCounts};
 use crate::language::dataset::Row;
 use crate::model::Decoder;
 use crate::model::config::Architecture;
@@ -31,6 +33,8 @@ pub struct LanguageTaskTrainer<E: DecoderEngine> {
     has_adapter: bool,
     rows: Vec<Row>,
     shuffle: Shuffle,
+    /// Of what the first step leaves out; no round has as many steps as lie between two.
+    seed: u64,
     steps: u32,
 }
 
@@ -60,7 +64,7 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
         let shape = DecoderShape::of_task(&task.base.shape, language);
         let stage = Stage::begin(engine, language, shape);
         Ok(Self {
-            adapter: DecoderAdapter::of_task(&shape, language),
+            adapter: DecoderAdapter::of_config(&shape, &language.adapter),
             task,
             layout,
             shape,
@@ -68,6 +72,7 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
             has_adapter: false,
             rows: Vec::new(),
             shuffle: Shuffle::new(0, 0),
+            seed: 0,
             steps: 0,
         })
     }
@@ -86,6 +91,40 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
     /// As [`Self::device`].
     pub fn counts(&self) -> Result<StepCounts, TrainError> {
         self.engine().map(E::counts)
+    }
+
+    /// Plans the memory of a step on the longest rows that the task allows; call it before the weights
+    /// come. None where an engine does not count its memory.
+    ///
+    /// # Errors
+    /// [`EngineError::TooLarge`] where it takes more than `granted` bytes, with both numbers.
+    pub fn plan(&mut self, granted: Option<u64>) -> Result<Option<TrainingPlan>, TrainError> {
+        let (rows, length) = (self.task.training.batch_size, self.task.max_length);
+        let (adapter, optimizer) = (self.adapter.clone(), self.optimizer());
+        let scene = Scene {
+            shape: self.shape,
+            adapter: &adapter,
+            optimizer,
+            rows: rows.into(),
+            length: length.into(),
+        };
+        scene.plan(self.stage.loading()?, granted)
+    }
+
+    /// Makes the kernels of a step ready; call it before the weights come.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn prepare(&mut self) -> Result<Preparation, TrainError> {
+        let (adapter, optimizer) = (self.adapter.clone(), self.optimizer());
+        let scene = Scene {
+            shape: self.shape,
+            adapter: &adapter,
+            optimizer,
+            rows: 1,
+            length: 1,
+        };
+        Ok(scene.prepare(self.stage.loading()?)?)
     }
 
     /// The adapter's parts.
@@ -203,6 +242,7 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
         self.check_rows(&rows)?;
         rows.retain(|row| row.scored() > 0);
         self.shuffle = Shuffle::new(rows.len(), seed);
+        self.seed = seed << 16;
         self.rows = rows;
         Ok(())
     }
@@ -279,6 +319,7 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
             return Err(TrainError::TooEarly("finish the weights"));
         };
         let step = self.steps;
+        trainer.set_dropout_seed(self.seed.wrapping_add(u64::from(step)));
         let loss = trainer.step(&rows).await.map_err(|error| match error {
             TrainError::Engine(EngineError::NotFinite { .. }) => {
                 EngineError::NotFinite { step }.into()
@@ -320,11 +361,23 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
 }
 
 impl<E: DecoderEngine> Stage<E> {
+    /// The engine, before the weights are there.
+    fn loading(&mut self) -> Result<&mut E, TrainError> {
+        match self {
+            Self::HuggingFace(engine, _) | Self::Llama2c(engine, _) => Ok(engine),
+            Self::Ready(_) | Self::Broken => Err(TrainError::TooEarly("open a new trainer")),
+        }
+    }
+
     fn begin(engine: E, language: &LanguageConfig, shape: DecoderShape) -> Self {
         match language.files {
-            // Names and layouts are the same in all checkpoints of this style.
             BaseFiles::HuggingFace => {
-                let loader = DecoderLoader::new(Architecture::Llama, shape, WeightPrecision::F32);
+                // Names and layouts are the same in all checkpoints of a style.
+                let architecture = match language.decoder.style {
+                    DecoderStyle::Llama => Architecture::Llama,
+                    DecoderStyle::Gpt2 => Architecture::Gpt2,
+                };
+                let loader = DecoderLoader::new(architecture, shape, WeightPrecision::F32);
                 Self::HuggingFace(engine, Box::new(loader))
             }
             BaseFiles::Llama2c => Self::Llama2c(engine, Vec::new()),

@@ -1,6 +1,9 @@
 //! A small random decoder: loss and every trained tensor's gradient, each engine against burn's
 //! autodiff.
 
+use choir_shared::task::{
+    BottleneckConfig, DecoderAdapterConfig, DecoderLoraConfig, VirtualTokens, VirtualTokensConfig,
+};
 use choir_wasm_client::engine::Batch;
 use choir_wasm_client::engine::burn::BurnEngine;
 use choir_wasm_client::engine::cpu::CpuKernels;
@@ -9,8 +12,7 @@ use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::wgsl::{Tuning, WgslKernels};
 use choir_wasm_client::model::Decoder;
 use choir_wasm_client::model::decoder::{
-    Biases, BlockStyle, Bottleneck, DecoderAdapter, DecoderAdapterConfig, DecoderLora,
-    DecoderShape, DecoderTarget, DecoderTensor, VirtualTokens,
+    Biases, BlockStyle, DecoderAdapter, DecoderShape, DecoderTarget, DecoderTensor,
 };
 use pollster::block_on;
 
@@ -31,7 +33,7 @@ const SHAPE: DecoderShape = DecoderShape {
     tied: false,
     ..DecoderShape::LLAMA
 };
-const VIRTUAL_TOKENS: usize = 2;
+const VIRTUAL_TOKENS: u16 = 2;
 const LENGTHS: [usize; 5] = [1, 7, 45, 3, 20];
 
 /// A decoder's trained parts and their values, a batch and its labels.
@@ -49,11 +51,19 @@ struct Outcome {
     gradient: Vec<f32>,
 }
 
-fn lora(targets: &[DecoderTarget]) -> DecoderLora {
-    DecoderLora {
+fn soft_prompt(num_virtual_tokens: u16) -> Option<VirtualTokensConfig> {
+    (num_virtual_tokens > 0).then_some(VirtualTokensConfig {
+        num_virtual_tokens,
+        trained: VirtualTokens::SoftPrompt,
+    })
+}
+
+fn lora(targets: &[DecoderTarget]) -> DecoderLoraConfig {
+    DecoderLoraConfig {
         rank: 3,
         alpha: 6.0,
         rank_stabilised: false,
+        dropout: 0.0,
         targets: targets.to_vec(),
     }
 }
@@ -87,13 +97,10 @@ impl Case {
         name: &'static str,
         shape: DecoderShape,
         targets: &[DecoderTarget],
-        virtual_tokens: usize,
+        virtual_tokens: u16,
     ) -> Self {
-        let config = DecoderAdapterConfig {
-            lora: Some(lora(targets)),
-            num_virtual_tokens: virtual_tokens,
-            ..DecoderAdapterConfig::default()
-        };
+        let mut config = DecoderAdapterConfig::of_lora(lora(targets));
+        config.virtual_tokens = soft_prompt(virtual_tokens);
         Self::of(name, shape, &config)
     }
 
@@ -132,7 +139,7 @@ impl Case {
     fn run<E: DecoderEngine>(&self, engine: &mut E) -> Outcome {
         let mut random = Random(5);
         engine.load_adapter(&self.values).expect("adapter");
-        let decoder = Decoder::build(self.shape, self.adapter.clone(), |tensor| {
+        let mut decoder = Decoder::build(self.shape, self.adapter.clone(), |tensor| {
             let shape = tensor.shape(&self.shape);
             let mut values = random.values(shape[0] * shape[1], (3.0 / shape[0] as f32).sqrt());
             if matches!(tensor, DecoderTensor::NormGain(_)) {
@@ -142,6 +149,7 @@ impl Case {
         })
         .expect("decoder");
         engine.begin(&self.batch, true).expect("begin");
+        decoder.drop_out(Some(5));
         decoder.loss(engine, &self.labels).expect("loss");
         engine.backward().expect("backward");
         Outcome {
@@ -226,6 +234,19 @@ fn engines_agree_where_only_some_of_the_queries_and_keys_have_gradients() {
 }
 
 #[test]
+fn engines_leave_out_the_same_by_dropout() {
+    for shape in [SHAPE, qwen(), gpt2()] {
+        let mut lora = lora(shape.targets());
+        lora.dropout = 0.25;
+        let mut config = DecoderAdapterConfig::of_lora(lora);
+        Case::of("dropout", shape, &config).engines_agree();
+        config.virtual_tokens = soft_prompt(VIRTUAL_TOKENS);
+        config.norms = true;
+        Case::of("dropout, prompt and norms", shape, &config).engines_agree();
+    }
+}
+
+#[test]
 fn engines_agree_where_biases_are_trained() {
     for shape in [SHAPE, qwen(), gpt2()] {
         let mut targets = shape.targets().to_vec();
@@ -251,7 +272,7 @@ fn engines_agree_where_norms_are_trained() {
         };
         Case::of("norms", shape, &config).engines_agree();
         config.biases = vec![DecoderTarget::V, DecoderTarget::Up];
-        config.num_virtual_tokens = VIRTUAL_TOKENS;
+        config.virtual_tokens = soft_prompt(VIRTUAL_TOKENS);
         Case::of("norms, biases and a prompt", shape, &config).engines_agree();
     }
 }
@@ -260,11 +281,11 @@ fn engines_agree_where_norms_are_trained() {
 fn engines_agree_where_bottlenecks_are_trained() {
     for shape in [SHAPE, gpt2()] {
         let mut config = DecoderAdapterConfig {
-            bottleneck: Some(Bottleneck { width: 5 }),
+            bottleneck: Some(BottleneckConfig { width: 5 }),
             ..DecoderAdapterConfig::default()
         };
         Case::of("bottlenecks", shape, &config).engines_agree();
-        config.bottleneck = Some(Bottleneck { width: 8 });
+        config.bottleneck = Some(BottleneckConfig { width: 8 });
         config.lora = Some(lora(&[DecoderTarget::Down, DecoderTarget::K]));
         config.norms = true;
         Case::of("bottlenecks, LoRA and norms", shape, &config).engines_agree();
@@ -275,8 +296,10 @@ fn engines_agree_where_bottlenecks_are_trained() {
 fn engines_agree_where_keys_and_values_of_virtual_tokens_are_trained() {
     for shape in [SHAPE, qwen(), gpt2()] {
         let mut config = DecoderAdapterConfig {
-            num_virtual_tokens: 3,
-            virtual_tokens: VirtualTokens::Prefix,
+            virtual_tokens: Some(VirtualTokensConfig {
+                num_virtual_tokens: 3,
+                trained: VirtualTokens::Prefix,
+            }),
             ..DecoderAdapterConfig::default()
         };
         Case::of("prefix", shape, &config).engines_agree();
@@ -290,13 +313,15 @@ fn engines_agree_where_keys_and_values_of_virtual_tokens_are_trained() {
 fn engines_agree_where_a_prompt_encoder_is_trained() {
     for shape in [SHAPE, gpt2()] {
         let mut config = DecoderAdapterConfig {
-            num_virtual_tokens: 3,
-            virtual_tokens: VirtualTokens::PromptEncoder { width: 10 },
+            virtual_tokens: Some(VirtualTokensConfig {
+                num_virtual_tokens: 3,
+                trained: VirtualTokens::PromptEncoder { width: 10 },
+            }),
             ..DecoderAdapterConfig::default()
         };
         Case::of("prompt encoder", shape, &config).engines_agree();
         config.lora = Some(lora(&[DecoderTarget::V]));
-        config.bottleneck = Some(Bottleneck { width: 4 });
+        config.bottleneck = Some(BottleneckConfig { width: 4 });
         Case::of("prompt encoder, LoRA, bottlenecks", shape, &config).engines_agree();
     }
 }

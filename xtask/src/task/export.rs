@@ -6,7 +6,7 @@ use crate::failure::{AtPath, Failure, Outcome};
 use choir_shared::control::TaskStatus;
 use choir_shared::ids::{Digest, TaskId};
 use choir_shared::report::Evaluation;
-use choir_shared::task::{AdapterLayout, PartKind};
+use choir_shared::task::AdapterLayout;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -94,25 +94,6 @@ fn manifest(
         "history": status.history,
         "evaluations": evaluations,
     }))
-}
-
-fn name(kind: PartKind) -> String {
-    let target = |target: Value| target.as_str().unwrap_or_default().to_owned();
-    match kind {
-        PartKind::LoraA { layer, target: of } => format!("lora/{layer}/{}/a", target(json!(of))),
-        PartKind::LoraB { layer, target: of } => format!("lora/{layer}/{}/b", target(json!(of))),
-        PartKind::DecoderLoraA { layer, target: of } => {
-            format!("lora/{layer}/{}/a", target(json!(of)))
-        }
-        PartKind::DecoderLoraB { layer, target: of } => {
-            format!("lora/{layer}/{}/b", target(json!(of)))
-        }
-        PartKind::SoftPrompt => "soft_prompt".to_owned(),
-        PartKind::HeadWeight => "head/weight".to_owned(),
-        PartKind::HeadBias => "head/bias".to_owned(),
-        PartKind::CentroidSums => "centroids/sums".to_owned(),
-        PartKind::CentroidCounts => "centroids/counts".to_owned(),
-    }
 }
 
 const ADAPTER: &str = "adapter.f32";

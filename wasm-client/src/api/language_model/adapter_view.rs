@@ -2,10 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::api::error::ApiError;
-use crate::model::decoder::{
-    Bottleneck, DecoderAdapterConfig, DecoderLora, DecoderShape, DecoderTarget, VirtualTokens,
+use choir_shared::task::{
+    BottleneckConfig, DecoderAdapterConfig, DecoderLoraConfig, DecoderTarget, VirtualTokens,
+    VirtualTokensConfig,
 };
+
+use crate::api::error::ApiError;
+use crate::model::decoder::DecoderShape;
 
 /// Any of these together; nothing of what is absent is trained.
 #[derive(Deserialize)]
@@ -29,27 +32,29 @@ pub(super) struct AdapterView {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LoraView {
-    rank: usize,
+    rank: u16,
     alpha: f32,
     #[serde(default)]
     rank_stabilised: bool,
+    #[serde(default)]
+    dropout: f32,
     targets: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BottleneckView {
-    width: usize,
+    width: u32,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VirtualTokensView {
-    count: usize,
+    count: u16,
     trained: VirtualKind,
     /// Of a prompt encoder.
     #[serde(default)]
-    width: usize,
+    width: u32,
 }
 
 #[derive(Deserialize)]
@@ -75,43 +80,45 @@ impl AdapterView {
             bottleneck: self
                 .bottleneck
                 .as_ref()
-                .map(|view| Bottleneck { width: view.width }),
-            num_virtual_tokens: self.virtual_tokens.as_ref().map_or(0, |view| view.count),
-            virtual_tokens: self
-                .virtual_tokens
-                .as_ref()
-                .map_or(VirtualTokens::SoftPrompt, VirtualTokensView::kind),
+                .map(|view| BottleneckConfig { width: view.width }),
+            virtual_tokens: self.virtual_tokens.as_ref().map(VirtualTokensView::config),
         };
-        if config.is_sound() {
-            return Ok(config);
-        }
-        let reason = "an adapter needs something to train, and sizes above zero";
-        Err(ApiError::new("bad-input", &reason))
+        let reason =
+            "an adapter needs something to train, sizes above zero and a dropout below one";
+        config
+            .check(shape.style.into())
+            .map_err(|_| ApiError::new("bad-input", &reason))?;
+        Ok(config)
     }
 }
 
 impl LoraView {
-    fn config(&self, shape: &DecoderShape) -> Result<DecoderLora, ApiError> {
-        Ok(DecoderLora {
+    fn config(&self, shape: &DecoderShape) -> Result<DecoderLoraConfig, ApiError> {
+        Ok(DecoderLoraConfig {
             rank: self.rank,
             alpha: self.alpha,
             rank_stabilised: self.rank_stabilised,
+            dropout: self.dropout,
             targets: targets(&self.targets, shape)?,
         })
     }
 }
 
 impl VirtualTokensView {
-    fn kind(&self) -> VirtualTokens {
-        match self.trained {
+    fn config(&self) -> VirtualTokensConfig {
+        let trained = match self.trained {
             VirtualKind::SoftPrompt => VirtualTokens::SoftPrompt,
             VirtualKind::PromptEncoder => VirtualTokens::PromptEncoder { width: self.width },
             VirtualKind::Prefix => VirtualTokens::Prefix,
+        };
+        VirtualTokensConfig {
+            num_virtual_tokens: self.count,
+            trained,
         }
     }
 }
 
-/// The layers by name, each once.
+/// The layers by name, each once, in the order of the flat vector.
 fn targets(names: &[String], shape: &DecoderShape) -> Result<Vec<DecoderTarget>, ApiError> {
     let mut targets = Vec::with_capacity(names.len());
     for name in names {
@@ -127,6 +134,7 @@ fn targets(names: &[String], shape: &DecoderShape) -> Result<Vec<DecoderTarget>,
             None => return Err(no_such_target(name, shape.targets())),
         }
     }
+    targets.sort();
     Ok(targets)
 }
 

@@ -1,11 +1,12 @@
 //! The operations of adapters on burn tensors.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use super::padding::embedding_sources;
 use super::{BurnEngine, EngineError, Parameter, expect, indices};
 use crate::engine::Weight;
 use crate::engine::adapter::AdapterEngine;
+use crate::engine::dropout::Dropout;
 
 impl BurnEngine {
     /// A layer's weight or bias, frozen or trained.
@@ -65,6 +66,13 @@ impl BurnEngine {
 }
 
 impl AdapterEngine for BurnEngine {
+    fn dropout(&mut self, x: &Tensor<2>, dropout: Dropout) -> Result<Tensor<2>, EngineError> {
+        let shape = x.dims();
+        let places = 0..(shape[0] * shape[1]) as u32;
+        let factors: Vec<f32> = places.map(|place| dropout.factor_at(place)).collect();
+        Ok(x.clone() * Tensor::from_data(TensorData::new(factors, shape), &self.device))
+    }
+
     fn trained_rows(&mut self, rows: &Parameter) -> Result<Tensor<2>, EngineError> {
         self.parameter(rows)
     }

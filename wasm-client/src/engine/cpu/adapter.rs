@@ -3,6 +3,7 @@
 use super::CpuKernels;
 use super::buffer::CpuBuffer;
 use super::stream_norm;
+use crate::engine::dropout::Dropout;
 use crate::engine::kernels::adapter::{AdapterKernels, NormParametersGradient, VirtualRows};
 use crate::engine::{EngineError, Parameter, checks};
 
@@ -39,6 +40,24 @@ impl AdapterKernels for CpuKernels {
             stream_norm::add(out, x);
         } else {
             out.copy_from_slice(x);
+        }
+        Ok(())
+    }
+
+    fn dropout(
+        &mut self,
+        x: &CpuBuffer,
+        dropout: Dropout,
+        out: &CpuBuffer,
+        add: bool,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        self.calls += 1;
+        checks::sum(x, out, len)?;
+        let (x, mut out) = (x.values(), out.values_mut());
+        for (place, (out, x)) in (0..).zip(out[..len].iter_mut().zip(&x[..len])) {
+            let value = x * dropout.factor_at(place);
+            *out = if add { *out + value } else { value };
         }
         Ok(())
     }

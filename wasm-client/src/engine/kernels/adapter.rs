@@ -1,6 +1,7 @@
 //! What a recording engine needs from its device for what is trained beside low-rank updates.
 
 use super::Kernels;
+use crate::engine::dropout::Dropout;
 use crate::engine::{EngineError, Parameter};
 
 /// Gradients of a norm's trained gain and bias: `Σ_rows d_y·n` and `Σ_rows d_y`, with `n = x·rstd`, in
@@ -49,6 +50,15 @@ pub trait AdapterKernels: Kernels {
     fn add(
         &mut self,
         x: &Self::Buffer,
+        out: &Self::Buffer,
+        add: bool,
+        len: usize,
+    ) -> Result<(), EngineError>;
+    /// `out (+)= x` over `len` values, some left out.
+    fn dropout(
+        &mut self,
+        x: &Self::Buffer,
+        dropout: Dropout,
         out: &Self::Buffer,
         add: bool,
         len: usize,

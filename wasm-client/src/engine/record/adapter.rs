@@ -6,6 +6,7 @@ use super::backward::Gradients;
 use super::tape::{Entry, StreamNormEntry};
 use super::{Recorded, ValueOf, check};
 use crate::engine::adapter::AdapterEngine;
+use crate::engine::dropout::Dropout;
 use crate::engine::kernels::adapter::{NormParametersGradient, VirtualRows};
 use crate::engine::kernels::decoder::DecoderKernels;
 use crate::engine::{EngineError, Parameter, checks};
@@ -84,6 +85,22 @@ impl<K: DecoderKernels> Recorded<K> {
         }
     }
 
+    pub(super) fn replay_dropout(
+        &mut self,
+        input: usize,
+        dropout: Dropout,
+        d_y: &ValueOf<K>,
+        gradients: &mut Gradients<K>,
+    ) -> Result<(), EngineError> {
+        let shape = d_y.shape();
+        let (d_x, add) = self.target(input, shape, gradients)?;
+        let len = shape[0] * shape[1];
+        self.kernels
+            .dropout(d_y.buffer(), dropout, d_x.buffer(), add, len)?;
+        gradients[input] = Some(d_x);
+        Ok(())
+    }
+
     pub(super) fn replay_replaced_rows(
         &mut self,
         input: Option<usize>,
@@ -134,6 +151,19 @@ impl<K: DecoderKernels> AdapterEngine for Recorded<K> {
             self.tape.push(Entry::Add(nodes), &nodes);
         }
         Ok(sum.remade(node))
+    }
+
+    fn dropout(&mut self, x: &Self::Tensor, dropout: Dropout) -> Result<Self::Tensor, EngineError> {
+        let input = x.node().filter(|_| self.training);
+        let out = self.output(x.shape(), input.is_some())?;
+        let len = x.shape()[0] * x.shape()[1];
+        self.kernels
+            .dropout(x.buffer(), dropout, out.buffer(), false, len)?;
+        if let Some(input) = input {
+            self.tape
+                .push(Entry::Dropout { input, dropout }, &[Some(input)]);
+        }
+        Ok(out)
     }
 
     fn trained_rows(&mut self, rows: &Parameter) -> Result<Self::Tensor, EngineError> {

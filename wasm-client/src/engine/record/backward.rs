@@ -132,6 +132,9 @@ impl<K: DecoderKernels> Recorded<K> {
             }
             Entry::AddedRows { input, rows } => self.replay_added_rows(input, rows, d_y, gradients),
             Entry::Add(terms) => self.replay_add(terms, d_y, gradients),
+            Entry::Dropout { input, dropout } => {
+                self.replay_dropout(input, dropout, &d_y, gradients)
+            }
             Entry::SecondOutput | Entry::StreamNorm(_) | Entry::Rotate(_) => Ok(()),
             Entry::MeanPool { input, shape } => {
                 let d_x = self.scratch(shape)?;

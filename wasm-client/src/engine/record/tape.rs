@@ -2,6 +2,7 @@
 
 use super::remake::Saved;
 use super::value::Value;
+use crate::engine::dropout::Dropout;
 use crate::engine::{Activation, AttentionMask, LinearLayer, Parameter};
 
 /// One forward operation whose output has a gradient, with what that gradient needs.
@@ -56,6 +57,11 @@ pub(super) enum Entry<B: Clone> {
     AddedRows {
         input: Option<usize>,
         rows: Option<usize>,
+    },
+    /// Some values left out.
+    Dropout {
+        input: usize,
+        dropout: Dropout,
     },
     /// A sum; its terms.
     Add([Option<usize>; 2]),

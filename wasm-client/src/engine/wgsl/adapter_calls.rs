@@ -1,5 +1,6 @@
 //! What is trained beside low-rank updates, as queued calls.
 
+use super::super::dropout::Dropout;
 use super::super::kernels::adapter::{AdapterKernels, NormParametersGradient, VirtualRows};
 use super::super::{EngineError, Parameter, checks};
 use super::WgslKernels;
@@ -66,6 +67,27 @@ impl AdapterKernels for WgslKernels {
         let len4 = len.div_ceil(4) as u32;
         let groups = linear_groups(len4);
         self.decoder_dispatch(DecoderShader::Add, &[x, out], &[len4, add.into()], groups)
+    }
+
+    fn dropout(
+        &mut self,
+        x: &GpuBuffer,
+        dropout: Dropout,
+        out: &GpuBuffer,
+        add: bool,
+        len: usize,
+    ) -> Result<(), EngineError> {
+        checks::sum(x, out, len)?;
+        let len4 = len.div_ceil(4) as u32;
+        let words = [
+            len4,
+            add.into(),
+            dropout.key,
+            dropout.threshold(),
+            dropout.factor.to_bits(),
+        ];
+        let groups = linear_groups(len4);
+        self.decoder_dispatch(DecoderShader::Dropout, &[x, out], &words, groups)
     }
 
     fn trained_values_gradient(

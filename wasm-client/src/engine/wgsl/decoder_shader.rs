@@ -32,6 +32,8 @@ pub(super) enum DecoderShader {
     VirtualRows,
     /// A sum, or a copy.
     Add,
+    /// A copy or a sum, of which some is left out.
+    Dropout,
     /// Products that a norm's gain has its gradient from.
     NormProducts,
 }
@@ -118,7 +120,7 @@ impl DecoderShader {
             Self::CachedAttention(_) => (3, 1),
             Self::TrainedValues => (2, 1),
             Self::VirtualRows => (2, 1),
-            Self::Add => (1, 1),
+            Self::Add | Self::Dropout => (1, 1),
             Self::NormProducts => (3, 1),
         };
         Bindings { read, written }
@@ -141,6 +143,7 @@ impl DecoderShader {
             Self::TrainedValues => include_str!("trained_values.wgsl").to_owned(),
             Self::VirtualRows => include_str!("virtual_rows.wgsl").to_owned(),
             Self::Add => include_str!("add.wgsl").to_owned(),
+            Self::Dropout => include_str!("dropout.wgsl").to_owned(),
             Self::NormProducts => include_str!("norm_products.wgsl").to_owned(),
             Self::CachedAttention(head_dim) => generation::attention_source(head_dim),
         }

@@ -44,7 +44,7 @@ pub struct Settings {
     /// Rows of a step.
     pub batch: usize,
     /// LoRA's rank.
-    pub rank: usize,
+    pub rank: u16,
     /// LoRA's alpha.
     pub alpha: f32,
     /// Rows of the soft prompt.
@@ -131,7 +131,7 @@ impl Settings {
             self.rounds as usize,
             self.local_steps as usize,
             self.batch,
-            self.rank,
+            usize::from(self.rank),
             self.num_virtual_tokens,
         ];
         if counts.iter().any(|count| !(1..=1 << 16).contains(count)) {

@@ -3,9 +3,11 @@
 
 use choir_shared::sim::random::Stream;
 
+use choir_shared::task::DecoderLoraConfig;
+
 use super::settings::Settings;
 use crate::evals::{EvalError, read};
-use crate::model::decoder::{DecoderAdapter, DecoderLora, DecoderShape};
+use crate::model::decoder::{DecoderAdapter, DecoderShape};
 use crate::model::llama2c::Llama2cCheckpoint;
 
 /// Three special tokens and the bytes come before a vocabulary's words.
@@ -30,10 +32,11 @@ impl Start {
 
     /// LoRA on all linear layers.
     pub fn lora(settings: &Settings, shape: &DecoderShape) -> Self {
-        let lora = DecoderLora {
+        let lora = DecoderLoraConfig {
             rank: settings.rank,
             alpha: settings.alpha,
             rank_stabilised: false,
+            dropout: 0.0,
             targets: shape.targets().to_vec(),
         };
         let adapter = DecoderAdapter::new(shape, &lora, 0);

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::adapter_config::{Bottleneck, DecoderAdapterConfig, DecoderLora, VirtualTokens};
+use choir_shared::task::{
+    BottleneckConfig, DecoderAdapterConfig, DecoderLoraConfig, DecoderTarget, VirtualTokens,
+    VirtualTokensConfig,
+};
+
 use super::prompt_encoder::PromptEncoder;
-use super::tensors::{DecoderShape, DecoderTarget, DecoderTensor};
+use super::tensors::{DecoderShape, DecoderTensor};
 use crate::adapter::peft::{Factors, LoraMap};
 use crate::engine::{LoraFactors, Parameter};
 use crate::language::draws::Draws;
@@ -39,18 +43,20 @@ pub struct DecoderAdapter {
     pub prompt_encoder: Option<PromptEncoder>,
     /// `[num_virtual_tokens, dim]`.
     pub prompt: Option<Parameter>,
+    /// Part of the inputs of LoRA's factors that a step of training leaves out.
+    pub lora_dropout: f32,
     /// Values of the flat vector.
     pub len: usize,
 }
 
 impl DecoderAdapter {
     /// The views of LoRA and a soft prompt; no prompt where there are no virtual tokens.
-    pub fn new(shape: &DecoderShape, lora: &DecoderLora, num_virtual_tokens: usize) -> Self {
-        let config = DecoderAdapterConfig {
-            lora: Some(lora.clone()),
+    pub fn new(shape: &DecoderShape, lora: &DecoderLoraConfig, num_virtual_tokens: u16) -> Self {
+        let mut config = DecoderAdapterConfig::of_lora(lora.clone());
+        config.virtual_tokens = (num_virtual_tokens > 0).then_some(VirtualTokensConfig {
             num_virtual_tokens,
-            ..DecoderAdapterConfig::default()
-        };
+            trained: VirtualTokens::SoftPrompt,
+        });
         Self::of_config(shape, &config)
     }
 
@@ -71,7 +77,8 @@ impl DecoderAdapter {
                 .filter(|tensor| tensor.is_of_norm())
                 .for_each(|tensor| adapter.append_vector(shape, tensor));
         }
-        if let Some(Bottleneck { width }) = config.bottleneck {
+        if let Some(BottleneckConfig { width }) = config.bottleneck {
+            let width = width as usize;
             for layer in 0..shape.layers {
                 let layers = BottleneckParameters {
                     down: adapter.append([shape.dim, width]),
@@ -82,17 +89,18 @@ impl DecoderAdapter {
                 adapter.bottlenecks.insert(layer, layers);
             }
         }
-        if config.num_virtual_tokens > 0 {
-            adapter.append_virtual_tokens(shape, config);
+        if let Some(tokens) = config.virtual_tokens {
+            adapter.append_virtual_tokens(shape, tokens);
         }
         adapter
     }
 
-    fn append_virtual_tokens(&mut self, shape: &DecoderShape, config: &DecoderAdapterConfig) {
-        let count = config.num_virtual_tokens;
-        match config.virtual_tokens {
+    fn append_virtual_tokens(&mut self, shape: &DecoderShape, tokens: VirtualTokensConfig) {
+        let count = usize::from(tokens.num_virtual_tokens);
+        match tokens.trained {
             VirtualTokens::SoftPrompt => self.prompt = Some(self.append([count, shape.dim])),
             VirtualTokens::PromptEncoder { width } => {
+                let width = width as usize;
                 self.prompt_encoder = Some(PromptEncoder {
                     embeddings: self.append([count, width]),
                     hidden: self.append([width, width]),
@@ -101,23 +109,19 @@ impl DecoderAdapter {
                     output_bias: self.append([1, shape.dim]),
                 });
             }
-            VirtualTokens::Prefix => {
-                let rows = [count, shape.kv_heads * shape.head_dim];
-                for layer in 0..shape.layers {
-                    let keys_and_values = [self.append(rows), self.append(rows)];
-                    self.prefixes.insert(layer, keys_and_values);
-                }
-            }
+            VirtualTokens::Prefix => self.append_prefixes(count, shape),
         }
     }
 
-    fn append_lora(&mut self, shape: &DecoderShape, lora: &DecoderLora) {
+    fn append_lora(&mut self, shape: &DecoderShape, lora: &DecoderLoraConfig) {
+        let rank = usize::from(lora.rank);
+        self.lora_dropout = lora.dropout;
         for layer in 0..shape.layers {
             for &target in &lora.targets {
-                let [inputs, outputs] = target.shape(shape);
+                let [inputs, outputs] = shape.linear(target);
                 let factors = LoraFactors {
-                    a: self.append([inputs, lora.rank]),
-                    b: self.append([lora.rank, outputs]),
+                    a: self.append([inputs, rank]),
+                    b: self.append([rank, outputs]),
                     scale: lora.scale(),
                 };
                 self.lora.insert((layer, target), factors);
@@ -137,7 +141,7 @@ impl DecoderAdapter {
     ) -> (Self, Vec<f32>) {
         let (mut adapter, mut flat) = (Self::default(), Vec::new());
         for (&(layer, target), part) in factors {
-            let [inputs, outputs] = target.shape(shape);
+            let [inputs, outputs] = shape.linear(target);
             let views = LoraFactors {
                 a: adapter.append([inputs, part.rank]),
                 b: adapter.append([part.rank, outputs]),
@@ -195,6 +199,28 @@ impl DecoderAdapter {
             }
         }
         flat
+    }
+
+    /// Whether nothing but keys and values of virtual tokens is trained.
+    pub fn is_prefix_alone(&self) -> bool {
+        let parts = self.prefixes.values().flatten();
+        let values: usize = parts.map(|part| part.range.len()).sum();
+        values > 0 && values == self.len
+    }
+
+    /// The views of keys and values of virtual tokens alone.
+    pub fn of_prefix(num_virtual_tokens: usize, shape: &DecoderShape) -> Self {
+        let mut adapter = Self::default();
+        adapter.append_prefixes(num_virtual_tokens, shape);
+        adapter
+    }
+
+    fn append_prefixes(&mut self, num_virtual_tokens: usize, shape: &DecoderShape) {
+        let rows = [num_virtual_tokens, shape.kv_heads * shape.head_dim];
+        for layer in 0..shape.layers {
+            let keys_and_values = [self.append(rows), self.append(rows)];
+            self.prefixes.insert(layer, keys_and_values);
+        }
     }
 
     /// The views of a soft prompt alone.

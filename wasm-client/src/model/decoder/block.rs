@@ -1,6 +1,9 @@
 //! A block of a decoder: attention and MLP, each behind a norm that the block before has made.
 
-use super::tensors::{BlockStyle, DecoderNorm, DecoderShape, DecoderTarget, DecoderTensor};
+use super::dropout::{self, DropoutStep, Place};
+use choir_shared::task::DecoderTarget;
+
+use super::tensors::{BlockStyle, DecoderNorm, DecoderShape, DecoderTensor};
 use super::{Attention, DecoderAdapter};
 use crate::engine::decoder::{DecoderEngine, Rotary, StreamNorm};
 use crate::engine::{Activation, EngineError, LinearLayer, Parameter, Weight};
@@ -8,6 +11,7 @@ use crate::engine::{Activation, EngineError, LinearLayer, Parameter, Weight};
 /// A block's layers on the tensors `T` of one engine.
 #[derive(Clone, Debug)]
 pub(super) struct Block<T> {
+    layer: u32,
     pub(super) attention_norm: StreamNorm<T>,
     pub(super) mlp_norm: StreamNorm<T>,
     q: LinearLayer<T>,
@@ -34,7 +38,7 @@ impl<T: Clone> Block<T> {
         let attention_norm = norm_layer(shape, DecoderNorm::Attention(layer), take)?;
         let mlp_norm = norm_layer(shape, DecoderNorm::Mlp(layer), take)?;
         let mut linear = |target: DecoderTarget| {
-            let bias = match target.has_bias(shape) {
+            let bias = match shape.has_bias(target) {
                 true => Some(Weight::Frozen(take(DecoderTensor::Bias(layer, target))?)),
                 false => None,
             };
@@ -43,7 +47,7 @@ impl<T: Clone> Block<T> {
                 bias,
                 trained_bias: None,
                 lora: None,
-                shape: target.shape(shape),
+                shape: shape.linear(target),
             })
         };
         let [q, k, v, o, gate, up, down] = DecoderTarget::ALL;
@@ -70,6 +74,7 @@ impl<T: Clone> Block<T> {
             false => None,
         };
         Ok(Self {
+            layer,
             attention_norm,
             mlp_norm,
             q,
@@ -135,8 +140,9 @@ impl<T: Clone> Block<T> {
         shape: &DecoderShape,
         begins: bool,
         attention: &mut impl Attention<E>,
+        dropout: Option<DropoutStep>,
     ) -> Result<T, EngineError> {
-        let [mut q, mut k, mut v] = engine.projections(&x, [&self.q, &self.k, &self.v])?;
+        let [mut q, mut k, mut v] = self.projections(engine, &x, dropout)?;
         drop(x);
         if let Some([query_norm, key_norm]) = &self.head_norms {
             q = engine.stream_norm(&q, query_norm)?;
@@ -156,28 +162,58 @@ impl<T: Clone> Block<T> {
         }
         let attended = attention.attend(engine, [&q, &k, &v], shape.heads)?;
         drop((q, k, v));
-        engine.linear(&attended, &self.o)
+        self.linear(engine, &attended, DecoderTarget::O, &self.o, dropout)
+    }
+
+    /// Together, or one by one where their low-rank parts read other inputs.
+    fn projections<E: DecoderEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        x: &T,
+        step: Option<DropoutStep>,
+    ) -> Result<[T; 3], EngineError> {
+        if step.is_none() {
+            return engine.projections(x, [&self.q, &self.k, &self.v]);
+        }
+        Ok([
+            self.linear(engine, x, DecoderTarget::Q, &self.q, step)?,
+            self.linear(engine, x, DecoderTarget::K, &self.k, step)?,
+            self.linear(engine, x, DecoderTarget::V, &self.v, step)?,
+        ])
+    }
+
+    fn linear<E: DecoderEngine<Tensor = T>>(
+        &self,
+        engine: &mut E,
+        x: &T,
+        target: DecoderTarget,
+        linear: &LinearLayer<T>,
+        step: Option<DropoutStep>,
+    ) -> Result<T, EngineError> {
+        let layer = self.layer;
+        dropout::linear(engine, x, linear, &Place { layer, target }, step)
     }
 
     pub(super) fn transform<E: DecoderEngine<Tensor = T>>(
         &self,
         engine: &mut E,
         x: T,
+        dropout: Option<DropoutStep>,
     ) -> Result<T, EngineError> {
         let inner = match &self.gate {
             Some(gate) => {
-                let gate = engine.linear(&x, gate)?;
-                let up = engine.linear(&x, &self.up)?;
+                let gate = self.linear(engine, &x, DecoderTarget::Gate, gate, dropout)?;
+                let up = self.linear(engine, &x, DecoderTarget::Up, &self.up, dropout)?;
                 drop(x);
                 engine.swiglu(&gate, &up)?
             }
             None => {
-                let up = engine.linear(&x, &self.up)?;
+                let up = self.linear(engine, &x, DecoderTarget::Up, &self.up, dropout)?;
                 drop(x);
                 engine.activation(&up, Activation::GeluTanh)?
             }
         };
-        let y = engine.linear(&inner, &self.down)?;
+        let y = self.linear(engine, &inner, DecoderTarget::Down, &self.down, dropout)?;
         drop(inner);
         let Some([down, up]) = &self.bottleneck else {
             return Ok(y);

@@ -1,9 +1,8 @@
-//! The decoder and the adapter that a language task describes.
+//! The decoder that a language task describes.
 
-use choir_shared::task::{self, DecoderStyle, EncoderShape, LanguageConfig, RopeScaling};
+use choir_shared::task::{DecoderStyle, EncoderShape, LanguageConfig, RopeScaling};
 
-use super::tensors::{Biases, BlockStyle, DecoderShape, DecoderTarget};
-use super::{DecoderAdapter, DecoderLora};
+use super::tensors::{Biases, BlockStyle, DecoderShape};
 use crate::engine::decoder::RotaryScaling;
 
 impl DecoderShape {
@@ -23,9 +22,7 @@ impl DecoderShape {
             rope_base: decoder.rope_base,
             rope_scaling: decoder.rope_scaling.into(),
             tied: decoder.tied,
-            style: match decoder.style {
-                DecoderStyle::Llama => BlockStyle::Llama,
-            },
+            style: decoder.style.into(),
             biases: Biases {
                 projections: decoder.biases.projections,
                 output: decoder.biases.output,
@@ -36,33 +33,20 @@ impl DecoderShape {
     }
 }
 
-impl DecoderAdapter {
-    /// The views of a language task's payload, in the order of its layout.
-    pub fn of_task(shape: &DecoderShape, language: &LanguageConfig) -> Self {
-        let lora = &language.lora;
-        let lora = DecoderLora {
-            rank: lora.rank.into(),
-            alpha: lora.alpha,
-            rank_stabilised: false,
-            targets: lora.targets.iter().map(|&target| target.into()).collect(),
-        };
-        let prompt = language
-            .soft_prompt
-            .map_or(0, |prompt| prompt.num_virtual_tokens.into());
-        Self::new(shape, &lora, prompt)
+impl From<DecoderStyle> for BlockStyle {
+    fn from(style: DecoderStyle) -> Self {
+        match style {
+            DecoderStyle::Llama => Self::Llama,
+            DecoderStyle::Gpt2 => Self::Gpt2,
+        }
     }
 }
 
-impl From<task::DecoderTarget> for DecoderTarget {
-    fn from(target: task::DecoderTarget) -> Self {
-        match target {
-            task::DecoderTarget::Q => Self::Q,
-            task::DecoderTarget::K => Self::K,
-            task::DecoderTarget::V => Self::V,
-            task::DecoderTarget::O => Self::O,
-            task::DecoderTarget::Gate => Self::Gate,
-            task::DecoderTarget::Up => Self::Up,
-            task::DecoderTarget::Down => Self::Down,
+impl From<BlockStyle> for DecoderStyle {
+    fn from(style: BlockStyle) -> Self {
+        match style {
+            BlockStyle::Llama => Self::Llama,
+            BlockStyle::Gpt2 => Self::Gpt2,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The shape of a decoder, its linear layers, and its frozen tensors, each with place and shape.
 
+use choir_shared::task::{DecoderStyle, DecoderTarget};
+
 use crate::engine::decoder::RotaryScaling;
 use crate::engine::quantised::WeightPrecision;
 
@@ -93,84 +95,28 @@ impl DecoderShape {
 
     /// The linear layers of a block, in the adapter's order.
     pub fn targets(&self) -> &'static [DecoderTarget] {
-        const GPT2: [DecoderTarget; 6] = [
-            DecoderTarget::Q,
-            DecoderTarget::K,
-            DecoderTarget::V,
-            DecoderTarget::O,
-            DecoderTarget::Up,
-            DecoderTarget::Down,
-        ];
-        match self.style {
-            BlockStyle::Llama => &DecoderTarget::ALL,
-            BlockStyle::Gpt2 => &GPT2,
-        }
+        DecoderStyle::from(self.style).targets()
     }
-}
 
-/// A linear layer of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DecoderTarget {
-    /// Query.
-    Q,
-    /// Key.
-    K,
-    /// Value.
-    V,
-    /// Output of the attention.
-    O,
-    /// Gate of the MLP.
-    Gate,
-    /// Up-projection of the MLP.
-    Up,
-    /// Down-projection of the MLP.
-    Down,
-}
-
-impl DecoderTarget {
-    /// All of them, in the adapter's order.
-    pub const ALL: [Self; 7] = [
-        Self::Q,
-        Self::K,
-        Self::V,
-        Self::O,
-        Self::Gate,
-        Self::Up,
-        Self::Down,
-    ];
-
-    /// Its name in settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Q => "q",
-            Self::K => "k",
-            Self::V => "v",
-            Self::O => "o",
-            Self::Gate => "gate",
-            Self::Up => "up",
-            Self::Down => "down",
+    /// `[in, out]` of a linear layer.
+    pub fn linear(&self, target: DecoderTarget) -> [usize; 2] {
+        let queries = self.heads * self.head_dim;
+        let keys = self.kv_heads * self.head_dim;
+        match target {
+            DecoderTarget::Q => [self.dim, queries],
+            DecoderTarget::K | DecoderTarget::V => [self.dim, keys],
+            DecoderTarget::O => [queries, self.dim],
+            DecoderTarget::Gate | DecoderTarget::Up => [self.dim, self.intermediate],
+            DecoderTarget::Down => [self.intermediate, self.dim],
         }
     }
 
-    /// `[in, out]`.
-    pub fn shape(self, shape: &DecoderShape) -> [usize; 2] {
-        let queries = shape.heads * shape.head_dim;
-        let keys = shape.kv_heads * shape.head_dim;
-        match self {
-            Self::Q => [shape.dim, queries],
-            Self::K | Self::V => [shape.dim, keys],
-            Self::O => [queries, shape.dim],
-            Self::Gate | Self::Up => [shape.dim, shape.intermediate],
-            Self::Down => [shape.intermediate, shape.dim],
-        }
-    }
-
-    /// Whether it has a bias in a decoder of this shape.
-    pub fn has_bias(self, shape: &DecoderShape) -> bool {
-        match self {
-            Self::Q | Self::K | Self::V => shape.biases.projections,
-            Self::O => shape.biases.output,
-            Self::Gate | Self::Up | Self::Down => shape.biases.mlp,
+    /// Whether a linear layer has a bias.
+    pub fn has_bias(&self, target: DecoderTarget) -> bool {
+        match target {
+            DecoderTarget::Q | DecoderTarget::K | DecoderTarget::V => self.biases.projections,
+            DecoderTarget::O => self.biases.output,
+            DecoderTarget::Gate | DecoderTarget::Up | DecoderTarget::Down => self.biases.mlp,
         }
     }
 }
@@ -227,7 +173,7 @@ impl DecoderTensor {
             norm(&mut tensors, DecoderNorm::Mlp(layer));
             for &target in shape.targets() {
                 tensors.push(Self::Weight(layer, target));
-                if target.has_bias(shape) {
+                if shape.has_bias(target) {
                     tensors.push(Self::Bias(layer, target));
                 }
             }
@@ -249,8 +195,8 @@ impl DecoderTensor {
             Self::Position => [shape.context, shape.dim],
             Self::NormGain(_) | Self::NormBias(_) => [1, shape.dim],
             Self::QueryNorm(_) | Self::KeyNorm(_) => [1, shape.head_dim],
-            Self::Weight(_, target) => target.shape(shape),
-            Self::Bias(_, target) => [1, target.shape(shape)[1]],
+            Self::Weight(_, target) => shape.linear(target),
+            Self::Bias(_, target) => [1, shape.linear(target)[1]],
             Self::LanguageHead => [shape.dim, shape.vocabulary],
         }
     }
