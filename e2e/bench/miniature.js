@@ -58,8 +58,36 @@ export async function evaluate(plan) {
   found.losses = [];
   model.setLearningRate(0.01);
   for (let step = 0; step < 4; step++) found.losses.push(await model.step(...packed()));
+  found.virtual = {};
+  for (const kind of plan.virtualTokens) found.virtual[kind] = await virtual(model, plan, kind, loss);
+  found.trained = {};
+  for (const [name, settings] of Object.entries(plan.adapters)) found.trained[name] = await trained(model, settings, packed);
   found.refusal = await refusal(engine, plan, config);
   return found;
+}
+
+/** The loss with PEFT's adapter of virtual tokens, and once it was given out and taken back. */
+async function virtual(model, { folder }, kind, loss) {
+  const [config, tensors] = await Promise.all([
+    text(`${folder}/${kind}_adapter/adapter_config.json`),
+    bytes(`${folder}/${kind}_adapter/adapter_model.safetensors`),
+  ]);
+  model.importPeft(config, tensors);
+  const first = await loss();
+  const given = await model.exportPeft();
+  model.removeAdapter();
+  model.importPeft(given.config, given.tensors);
+  return [first, await loss()];
+}
+
+/** The losses of a few steps with a fresh adapter, and how many of its values have not moved. */
+async function trained(model, settings, packed) {
+  model.addAdapter({ ...settings, seed: 5n });
+  const before = await model.adapter();
+  const losses = [];
+  for (let step = 0; step < 6; step++) losses.push(await model.step(...packed()));
+  const after = await model.adapter();
+  return { losses, unmoved: after.filter((value, place) => value === before[place]).length };
 }
 
 /** The next token of a sequence of which the first half was read already, with something else behind it. */

@@ -1,6 +1,6 @@
 // Small decoders in real Chromium against what transformers and PEFT compute with them: losses with
-// and without an adapter, the likeliest next token, also of a text that was gone back in, an adapter
-// given out and taken back. CHOIR_OUT names target/choir; the files are those of
+// and without adapters, the likeliest next token, also of a text that was gone back in, adapters given
+// out and taken back; and every kind of adapter trained. CHOIR_OUT names target/choir; the files are those of
 // wasm-client/tests/miniatures.
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
@@ -28,6 +28,18 @@ after(async () => {
   server?.close();
 });
 
+/** Every kind of adapter, by the settings of `addAdapter`. */
+const ADAPTERS = {
+  lora: { lora: { rank: 4, alpha: 8, rankStabilised: true, targets: ["q", "v"] } },
+  "lora with dropout": { lora: { rank: 4, alpha: 8, dropout: 0.1, targets: ["o", "down"] } },
+  biases: { biases: ["q", "v", "down"] },
+  norms: { norms: true },
+  bottleneck: { bottleneck: { width: 8 } },
+  "soft prompt": { virtualTokens: { count: 3, trained: "soft-prompt" } },
+  "prompt encoder": { virtualTokens: { count: 3, trained: "prompt-encoder", width: 8 } },
+  prefix: { virtualTokens: { count: 3, trained: "prefix" } },
+};
+
 for (const name of ["llama", "llama_tied", "qwen3", "gpt2"]) {
   for (const module of ["wgsl", "cpu"]) {
     test(`engine ${module} in Chromium says of ${name} what transformers says`, { skip }, async (t) => {
@@ -41,6 +53,8 @@ for (const name of ["llama", "llama_tied", "qwen3", "gpt2"]) {
         folder: `/miniatures/${name}`,
         weights: readdirSync(join(miniatures, name)).filter((file) => /^model.*\.safetensors$/.test(file)),
         sequences: reference.sequences,
+        virtualTokens: ["prompt", "p_tuning", "prefix"].filter((kind) => reference[`${kind}_adapted_loss`] !== undefined),
+        adapters: ADAPTERS,
       };
       const found = await page.evaluate(async (plan) => (await import("/bench/miniature.js")).evaluate(plan), plan);
       isNear(found.loss, reference.loss, "loss");
@@ -51,6 +65,13 @@ for (const name of ["llama", "llama_tied", "qwen3", "gpt2"]) {
       assert.deepEqual(found.next, expected);
       assert.deepEqual(found.rewound, expected, "a text that was gone back in");
       assert.ok(found.losses.at(-1) < found.losses[0], `training: ${found.losses}`);
+      for (const [kind, losses] of Object.entries(found.virtual)) {
+        for (const loss of losses) isNear(loss, reference[`${kind}_adapted_loss`], `loss with PEFT's ${kind}`);
+      }
+      for (const [kind, { losses, unmoved }] of Object.entries(found.trained)) {
+        assert.ok(losses.at(-1) < losses[0], `${kind}: ${losses}`);
+        assert.equal(unmoved, 0, `values of ${kind} that were not trained`);
+      }
       assert.match(found.refusal, /tensor .* is not known|has shape/);
     });
   }

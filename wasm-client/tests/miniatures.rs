@@ -12,3 +12,5 @@ mod decoders;
 mod encoders;
 #[path = "miniatures/preferences.rs"]
 mod preferences;
+#[path = "miniatures/virtual_tokens.rs"]
+mod virtual_tokens;

@@ -1,7 +1,8 @@
 //! Adapters as PEFT keeps them (`adapter_config.json`, `adapter_model.safetensors`), both ways, so
 //! that an adapter trained here runs in transformers and theirs runs here. Read and written are LoRA
-//! (Hu et al. 2021), also rank-stabilised (Kalajdzievski 2023), and prompt tuning (Lester et al.
-//! 2021). Source of names and keys: PEFT 0.21, `tuners/lora/config.py`, `utils/save_and_load.py`.
+//! (Hu et al. 2021), also rank-stabilised (Kalajdzievski 2023), prompt tuning (Lester et al. 2021) and
+//! prefix tuning (Li and Liang 2021); P-tuning (Liu et al. 2021) is read as the prompt that its encoder
+//! made. Source of names and keys: PEFT 0.21, `tuners/lora/config.py`, `utils/save_and_load.py`.
 
 use core::ops::Range;
 use std::collections::BTreeMap;
@@ -16,10 +17,12 @@ use crate::model::tensors::linear_shape;
 use crate::model::weights::WeightsError;
 
 mod config;
+mod decoder;
 mod export;
 mod import;
 
-pub use export::{export_lora, export_prompt};
+pub use decoder::{export_decoder, import_decoder};
+pub use export::export_lora;
 pub use import::{Imported, import};
 
 /// What can be wrong with an adapter of PEFT's.
@@ -108,7 +111,7 @@ pub fn decoder_modules(
     let mut modules: Vec<Module<(u32, DecoderTarget)>> = Vec::new();
     for layer in 0..shape.layers {
         for &target in shape.targets() {
-            let [inputs, outputs] = target.shape(shape);
+            let [inputs, outputs] = shape.linear(target);
             let gpt2 = architecture == Architecture::Gpt2;
             let name = match gpt2 {
                 true => format!("transformer.h.{layer}.{}", gpt2_layer(target)),

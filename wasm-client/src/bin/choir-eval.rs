@@ -2,7 +2,7 @@
 //! as JSON, progress to standard error. `dpo-hh`, `instruct-dolly` and `lm-shakespeare` take their
 //! settings as options (`--rounds 20`); the last draws a picture with `--svg FILE`. `checkpoint`
 //! evaluates any decoder that is read: `--model DIR --sequences FILE [--adapter DIR] [--steps N]
-//! [--export DIR] [--precision P]`.
+//! [--train lora|soft-prompt|prefix] [--export DIR] [--precision P]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

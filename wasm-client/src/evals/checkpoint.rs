@@ -8,15 +8,19 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use choir_shared::task::{
+    DecoderAdapterConfig, DecoderLoraConfig, VirtualTokens, VirtualTokensConfig,
+};
+
 use super::{CpuEngine, CpuTensor, EvalError, read};
-use crate::adapter::peft::{Imported, decoder_modules, export_lora, import};
+use crate::adapter::peft::{export_decoder, import_decoder};
 use crate::engine::cpu::CpuKernels;
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{Batch, Engine};
 use crate::language::dataset::{Row, sliding};
 use crate::model::Decoder;
 use crate::model::config::{Architecture, ModelConfig, ModelShape};
-use crate::model::decoder::{DecoderAdapter, DecoderLora, DecoderTensor};
+use crate::model::decoder::{DecoderAdapter, DecoderShape, DecoderTensor};
 use crate::model::decoder_loader::DecoderLoader;
 use crate::model::loader::LoadError;
 use crate::train::language::LanguageTrainer;
@@ -38,12 +42,53 @@ pub struct Request {
     /// Steps of training on them, before the logits.
     #[serde(default)]
     pub steps: usize,
+    /// What is trained in those steps.
+    #[serde(default)]
+    pub train: Trained,
     /// Where the trained adapter is written.
     #[serde(default)]
     pub export: Option<PathBuf>,
     /// What the frozen matrices are kept in: f32, int8 or int4.
     #[serde(default)]
     pub precision: WeightPrecision,
+}
+
+/// An adapter that PEFT has a file for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trained {
+    /// Low-rank factors of all linear layers.
+    #[default]
+    Lora,
+    /// Embeddings of virtual tokens.
+    SoftPrompt,
+    /// Their keys and values.
+    Prefix,
+}
+
+impl Trained {
+    fn adapter(self, shape: &DecoderShape) -> DecoderAdapterConfig {
+        let trained = match self {
+            Self::Lora => {
+                return DecoderAdapterConfig::of_lora(DecoderLoraConfig {
+                    rank: 4,
+                    alpha: 8.0,
+                    rank_stabilised: false,
+                    dropout: 0.0,
+                    targets: shape.targets().to_vec(),
+                });
+            }
+            Self::SoftPrompt => VirtualTokens::SoftPrompt,
+            Self::Prefix => VirtualTokens::Prefix,
+        };
+        DecoderAdapterConfig {
+            virtual_tokens: Some(VirtualTokensConfig {
+                num_virtual_tokens: 3,
+                trained,
+            }),
+            ..DecoderAdapterConfig::default()
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -79,24 +124,15 @@ pub fn run(request: &Request) -> Result<Report, EvalError> {
     let mut engine = CpuEngine::new(CpuKernels::new());
     let (architecture, mut decoder) = load(&request.model, &mut engine, request.precision)?;
     let shape = *decoder.shape();
-    let modules = decoder_modules(architecture, &shape);
     let (adapter, values) = match &request.adapter {
         Some(folder) => {
             let config = text(&folder.join("adapter_config.json"))?;
             let tensors = read(&folder.join("adapter_model.safetensors"))?;
-            match import(&config, &tensors, &modules, shape.dim)? {
-                Imported::Lora(factors) => DecoderAdapter::of_lora(&factors, &shape),
-                Imported::Prompt(values, rows) => (DecoderAdapter::of_prompt(rows, &shape), values),
-            }
+            import_decoder(&config, &tensors, architecture, &shape)?
         }
         None if request.steps > 0 => {
-            let lora = DecoderLora {
-                rank: 4,
-                alpha: 8.0,
-                rank_stabilised: false,
-                targets: shape.targets().to_vec(),
-            };
-            let adapter = DecoderAdapter::new(&shape, &lora, 0);
+            let config = request.train.adapter(&shape);
+            let adapter = DecoderAdapter::of_config(&shape, &config);
             let values = adapter.initial(1);
             (adapter, values)
         }
@@ -112,8 +148,8 @@ pub fn run(request: &Request) -> Result<Report, EvalError> {
     let loss = pollster::block_on(trainer.score(&rows, rows.len()))?.mean();
     if let Some(folder) = &request.export {
         let flat = pollster::block_on(trainer.adapter())?;
-        let factors = trainer.decoder().adapter().lora_map(&flat);
-        let (config, tensors) = export_lora(&factors, &modules, true)?;
+        let adapter = trainer.decoder().adapter();
+        let (config, tensors) = export_decoder(adapter, &flat, architecture, &shape)?;
         write(&folder.join("adapter_config.json"), config.as_bytes())?;
         write(&folder.join("adapter_model.safetensors"), &tensors)?;
     }

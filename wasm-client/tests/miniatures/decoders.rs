@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use choir_wasm_client::adapter::peft::{
-    Factors, Imported, LoraMap, PeftError, decoder_modules, export_lora, export_prompt, import,
+    Factors, Imported, LoraMap, PeftError, decoder_modules, export_lora, import,
 };
 use choir_wasm_client::engine::cpu::CpuKernels;
 use choir_wasm_client::engine::decoder::NOT_SCORED;
@@ -49,9 +49,9 @@ pub(super) fn adapter(case: &Case) -> LoraMap<Layer> {
     let modules = decoder_modules(case.config.architecture, &shape(case));
     let config = case.text("adapter/adapter_config.json");
     let bytes = case.bytes("adapter/adapter_model.safetensors");
-    match import(&config, &bytes, &modules, shape(case).dim).unwrap() {
+    match import(&config, &bytes, &modules, [shape(case).dim, 0]).unwrap() {
         Imported::Lora(factors) => factors,
-        Imported::Prompt(..) => panic!("no low-rank factors"),
+        _ => panic!("no low-rank factors"),
     }
 }
 
@@ -65,7 +65,7 @@ fn next_tokens(batch: &Batch) -> Vec<u32> {
     labels
 }
 
-fn logits<E: GeneratingEngine>(
+pub(super) fn logits<E: GeneratingEngine>(
     engine: &mut E,
     decoder: &Decoder<E::Tensor>,
     batch: &Batch,
@@ -184,7 +184,7 @@ fn an_adapter_that_is_exported_and_read_again_is_the_same() {
             values.for_each(|(place, value)| *value += moved(place));
         }
         let (config, bytes) = export_lora(&factors, &modules, true).unwrap();
-        let again = import(&config, &bytes, &modules, shape(&case).dim).unwrap();
+        let again = import(&config, &bytes, &modules, [shape(&case).dim, 0]).unwrap();
         let Imported::Lora(again) = again else {
             panic!("no low-rank factors")
         };
@@ -231,45 +231,6 @@ fn what_is_exported_as_it_came_has_the_very_tensors_of_peft() {
 }
 
 #[test]
-fn a_soft_prompt_of_peft_goes_before_each_sequence() {
-    struct Prompt;
-    impl Check for Prompt {
-        fn on<K: GenerationKernels>(&self, mut engine: Recorded<K>) {
-            let engine = &mut engine;
-            let case = Case::read("llama_tied");
-            let shape = shape(&case);
-            let modules = decoder_modules(case.config.architecture, &shape);
-            let config = case.text("prompt_adapter/adapter_config.json");
-            let bytes = case.bytes("prompt_adapter/adapter_model.safetensors");
-            let imported = import(&config, &bytes, &modules, shape.dim).unwrap();
-            let Imported::Prompt(prompt, rows) = imported else {
-                panic!("no prompt")
-            };
-            engine.load_adapter(&prompt).unwrap();
-            let mut decoder = load(&case, engine).unwrap();
-            decoder.attach(DecoderAdapter::of_prompt(rows, &shape));
-            let batch = Batch {
-                num_virtual_tokens: rows as u32,
-                ..case.batch()
-            };
-            let logits = logits(engine, &decoder, &batch);
-            let mut of_tokens = Vec::new();
-            for ends in batch.row_starts().windows(2) {
-                let real = ends[0] as usize + rows..ends[1] as usize;
-                of_tokens
-                    .extend(&logits[real.start * shape.vocabulary..real.end * shape.vocabulary]);
-            }
-            assert_near(&of_tokens, case.values("prompt_adapted.logits"), "logits");
-
-            let exported = export_prompt(&prompt, [rows, shape.dim], 2, 4).unwrap();
-            let again = import(&exported.0, &exported.1, &modules, shape.dim).unwrap();
-            assert_eq!(again, Imported::Prompt(prompt, rows));
-        }
-    }
-    on_both_engines(&Prompt);
-}
-
-#[test]
 fn what_does_not_fit_is_named() {
     let (llama, qwen3) = (Case::read("llama"), Case::read("qwen3"));
     let unlike = Case {
@@ -293,7 +254,7 @@ fn what_does_not_fit_is_named() {
 
     let modules = decoder_modules(llama.config.architecture, &shape(&llama));
     let bytes = llama.bytes("adapter/adapter_model.safetensors");
-    let read = |config: &str, modules: &[_]| import::<Layer>(config, &bytes, modules, 32);
+    let read = |config: &str, modules: &[_]| import::<Layer>(config, &bytes, modules, [32, 0]);
     let dora = r#"{"peft_type": "LORA", "lora_alpha": 8, "use_dora": true}"#;
     assert_eq!(
         read(dora, &modules).unwrap_err().to_string(),

@@ -20,7 +20,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy
 import torch
-from peft import LoraConfig, PromptTuningConfig, TaskType, get_peft_model
+from peft import (
+    LoraConfig,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    TaskType,
+    get_peft_model,
+)
 from safetensors.torch import save_file
 from transformers.utils.logging import disable_progress_bar
 
@@ -34,6 +41,7 @@ VECTOR_DEVIATION = 0.2
 # Lower ids are begin, end and padding in some of the configurations.
 FIRST_ORDINARY_TOKEN = 3
 PROMPT_TOKENS = 3
+PROMPT_ENCODER_WIDTH = 12
 DPO_BETA = 0.1
 DPO_SEED = 31
 # Lengths of prompt, chosen and rejected response.
@@ -105,8 +113,15 @@ def lora_config(miniature):
     return LoraConfig(task_type=task, r=4, lora_alpha=8, lora_dropout=0.0, **miniature.lora)
 
 
-def prompt_config():
-    return PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=PROMPT_TOKENS)
+def virtual_tokens_config(kind):
+    usual = {"task_type": TaskType.CAUSAL_LM, "num_virtual_tokens": PROMPT_TOKENS}
+    match kind:
+        case "prompt":
+            return PromptTuningConfig(**usual)
+        case "prefix":
+            return PrefixTuningConfig(**usual)
+        case "p_tuning":
+            return PromptEncoderConfig(**usual, encoder_hidden_size=PROMPT_ENCODER_WIDTH)
 
 
 def random_ids(random, length):
@@ -129,18 +144,18 @@ def decoder_reference(miniature, folder, sequences):
     return numbers, tensors | passes.gradients(model)
 
 
-def prompt_reference(miniature, folder, sequences):
-    """The same for the prompt-tuning adapter; it was trained on the bare model."""
-    model = passes.load_adapted(miniature, folder, "prompt_adapter")
+def virtual_tokens_reference(miniature, folder, sequences, kind):
+    """The same for an adapter of virtual tokens; it was trained on the bare model. What PEFT
+    keeps of a prompt encoder has no gradient: it is what the encoder made."""
+    model = passes.load_adapted(miniature, folder, f"{kind}_adapter")
     logits = passes.rows_of_each(model, sequences)
     loss = passes.next_token_loss(logits, sequences)
-    loss.backward()
-    (embedding,) = [p for p in model.parameters() if p.requires_grad]
-    tensors = {
-        "prompt_adapted.logits": torch.cat(logits),
-        "prompt_gradient.prompt_embeddings": embedding.grad,
-    }
-    return {"prompt_adapted_loss": loss.item()}, tensors
+    tensors = {f"{kind}_adapted.logits": torch.cat(logits)}
+    if kind != "p_tuning":
+        loss.backward()
+        (embedding,) = [p for p in model.parameters() if p.requires_grad]
+        tensors[f"{kind}_gradient.prompt_embeddings"] = embedding.grad
+    return {f"{kind}_adapted_loss": loss.item()}, tensors
 
 
 def encoder_reference(miniature, folder, sequences, labels, random):
@@ -204,10 +219,11 @@ def make_miniature(miniature):
             miniature, folder, sequences, numbers["labels"], random
         )
     numbers |= computed
-    if miniature.prompt:
+    for kind in miniature.virtual_tokens:
         base = passes.load_base(miniature, folder).float()
-        write_adapter(miniature, base, folder / "prompt_adapter", prompt_config(), random)
-        computed, more = prompt_reference(miniature, folder, sequences)
+        config = virtual_tokens_config(kind)
+        write_adapter(miniature, base, folder / f"{kind}_adapter", config, random)
+        computed, more = virtual_tokens_reference(miniature, folder, sequences, kind)
         numbers |= computed
         tensors |= more
     write_reference(folder, numbers | versions(), tensors)

@@ -38,8 +38,8 @@ class Miniature:
     lora: dict
     # Larger files are split, with an index beside them.
     largest_file: str = "1MB"
-    # Whether a prompt-tuning adapter is written too.
-    prompt: bool = False
+    # Which adapters of virtual tokens are written too.
+    virtual_tokens: tuple = ()
     is_decoder: bool = True
 
 
@@ -99,7 +99,7 @@ def llama_tied():
     return Miniature(
         "llama_tied", 12, transformers.LlamaForCausalLM, config, torch.float32,
         {"target_modules": ["q_proj", "v_proj"], "use_rslora": True},
-        largest_file="30KB", prompt=True,
+        largest_file="30KB", virtual_tokens=("prompt", "prefix", "p_tuning"),
     )
 
 
@@ -138,7 +138,7 @@ def qwen3():
     )
     return Miniature(
         "qwen3", 15, transformers.Qwen3ForCausalLM, config, torch.float32,
-        {"target_modules": ATTENTION_AND_MLP},
+        {"target_modules": ATTENTION_AND_MLP}, virtual_tokens=("prefix",),
     )
 
 
@@ -154,6 +154,7 @@ def gpt2():
     return Miniature(
         "gpt2", 16, transformers.GPT2LMHeadModel, config, torch.float32,
         {"target_modules": ["c_attn", "attn.c_proj", "c_fc"], "fan_in_fan_out": True},
+        virtual_tokens=("prefix",),
     )
 
 

@@ -9,8 +9,10 @@ use super::PeftError;
 pub(super) enum PeftConfig {
     /// Low-rank factors.
     Lora(LoraConfig),
-    /// A soft prompt of so many rows.
-    PromptTuning(usize),
+    /// A soft prompt of so many rows, or what a prompt encoder made.
+    Prompt(usize),
+    /// Keys and values of so many virtual tokens.
+    Prefix(usize),
 }
 
 /// How low-rank factors are scaled.
@@ -57,18 +59,21 @@ impl PeftConfig {
             serde_json::from_str(text).map_err(|error| PeftError::Json(error.to_string()))?;
         match json["peft_type"].as_str() {
             Some("LORA") => lora(&json).map(Self::Lora),
-            Some("PROMPT_TUNING") => {
-                let rows = json["num_virtual_tokens"].as_u64().filter(|rows| *rows > 0);
-                rows.map(|rows| Self::PromptTuning(rows as usize))
-                    .ok_or_else(|| unsupported(&json, "num_virtual_tokens", "a number above zero"))
-            }
+            Some("PROMPT_TUNING" | "P_TUNING") => virtual_tokens(&json).map(Self::Prompt),
+            Some("PREFIX_TUNING") => virtual_tokens(&json).map(Self::Prefix),
             _ => Err(unsupported(
                 &json,
                 "peft_type",
-                "\"LORA\" or \"PROMPT_TUNING\"",
+                "\"LORA\", \"PROMPT_TUNING\", \"P_TUNING\" or \"PREFIX_TUNING\"",
             )),
         }
     }
+}
+
+fn virtual_tokens(json: &Value) -> Result<usize, PeftError> {
+    let rows = json["num_virtual_tokens"].as_u64().filter(|rows| *rows > 0);
+    rows.map(|rows| rows as usize)
+        .ok_or_else(|| unsupported(json, "num_virtual_tokens", "a number above zero"))
 }
 
 fn lora(json: &Value) -> Result<LoraConfig, PeftError> {
@@ -149,20 +154,32 @@ pub(super) fn write_lora(
 }
 
 /// The configuration of a soft prompt.
-pub(super) fn write_prompt([rows, dim]: [usize; 2], layers: u32, heads: usize) -> String {
-    let config = json!({
-        "peft_type": "PROMPT_TUNING",
+pub(super) fn write_prompt(shape: [usize; 2], layers: u32, heads: usize) -> String {
+    let mut config = virtual_tokens_config("PROMPT_TUNING", shape, layers, heads);
+    config["prompt_tuning_init"] = json!("RANDOM");
+    config["prompt_tuning_init_text"] = Value::Null;
+    config["tokenizer_name_or_path"] = Value::Null;
+    format!("{config:#}\n")
+}
+
+/// The configuration of keys and values of virtual tokens: columns and heads are those of the keys.
+pub(super) fn write_prefix(shape: [usize; 2], layers: u32, kv_heads: usize) -> String {
+    let mut config = virtual_tokens_config("PREFIX_TUNING", shape, layers, kv_heads);
+    config["encoder_hidden_size"] = json!(shape[1]);
+    config["prefix_projection"] = json!(false);
+    format!("{config:#}\n")
+}
+
+fn virtual_tokens_config(kind: &str, shape: [usize; 2], layers: u32, heads: usize) -> Value {
+    json!({
+        "peft_type": kind,
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": null,
         "inference_mode": true,
-        "num_virtual_tokens": rows,
-        "token_dim": dim,
+        "num_virtual_tokens": shape[0],
+        "token_dim": shape[1],
         "num_layers": layers,
         "num_attention_heads": heads,
         "num_transformer_submodules": 1,
-        "prompt_tuning_init": "RANDOM",
-        "prompt_tuning_init_text": null,
-        "tokenizer_name_or_path": null,
-    });
-    format!("{config:#}\n")
+    })
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::import::PREFIX;
+use super::import::{PREFIX, VIRTUAL_ROWS};
 use super::{Factors, LoraMap, Module, PeftError, config};
+use crate::model::decoder::{DecoderAdapter, DecoderShape};
 use crate::model::loader::transpose;
 
 /// A tensor to be written.
@@ -74,7 +75,7 @@ pub fn export_lora<K: Copy + Ord>(
 ///
 /// # Errors
 /// [`PeftError::Write`].
-pub fn export_prompt(
+pub(super) fn export_prompt(
     prompt: &[f32],
     shape @ [rows, dim]: [usize; 2],
     layers: u32,
@@ -84,8 +85,33 @@ pub fn export_prompt(
         let found = format!("a prompt of {} values for {rows} rows", prompt.len());
         return Err(PeftError::NotExpressible(found));
     }
-    let tensor = Named::new("prompt_embeddings".to_owned(), shape, prompt);
+    let tensor = Named::new(VIRTUAL_ROWS.to_owned(), shape, prompt);
     let text = config::write_prompt(shape, layers, heads);
+    Ok((text, written(&[tensor])?))
+}
+
+/// Both files of keys and values of virtual tokens, block beside block in each row.
+///
+/// # Errors
+/// [`PeftError::Write`].
+pub(super) fn export_prefix(
+    adapter: &DecoderAdapter,
+    flat: &[f32],
+    shape: &DecoderShape,
+) -> Result<(String, Vec<u8>), PeftError> {
+    let parts: Vec<_> = adapter.prefixes.values().flatten().collect();
+    let rows = adapter.num_virtual_tokens() as usize;
+    let columns = shape.kv_heads * shape.head_dim;
+    let of_row = |row: usize| {
+        let starts = parts
+            .iter()
+            .map(move |part| part.range.start + row * columns);
+        starts.flat_map(|start| flat[start..start + columns].iter().copied())
+    };
+    let values: Vec<f32> = (0..rows).flat_map(of_row).collect();
+    let width = parts.len() * columns;
+    let tensor = Named::new(VIRTUAL_ROWS.to_owned(), [rows, width], &values);
+    let text = config::write_prefix([rows, columns], shape.layers, shape.kv_heads);
     Ok((text, written(&[tensor])?))
 }
 

@@ -10,6 +10,9 @@ use crate::model::weights::{FileTensor, SafetensorsReader, WeightsError};
 /// What stands before a module's name in PEFT's files.
 pub(super) const PREFIX: &str = "base_model.model.";
 
+/// The one tensor of prompts and prefixes.
+pub(super) const VIRTUAL_ROWS: &str = "prompt_embeddings";
+
 /// An adapter read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Imported<K> {
@@ -17,9 +20,13 @@ pub enum Imported<K> {
     Lora(LoraMap<K>),
     /// A soft prompt, `[num_virtual_tokens, dim]`, and its rows.
     Prompt(Vec<f32>, usize),
+    /// Keys, then values of virtual tokens, block beside block,
+    /// `[num_virtual_tokens, layers·2·kv_heads·head_dim]`, and its rows.
+    Prefix(Vec<f32>, usize),
 }
 
-/// Reads an adapter of a model of these modules, `dim` wide.
+/// Reads an adapter of a model of these modules: `dim` wide, with so many columns of keys and values in
+/// all its blocks.
 ///
 /// # Errors
 /// [`PeftError`] names what was wrong.
@@ -27,7 +34,7 @@ pub fn import<K: Copy + Ord>(
     config: &str,
     tensors: &[u8],
     modules: &[Module<K>],
-    dim: usize,
+    [dim, columns]: [usize; 2],
 ) -> Result<Imported<K>, PeftError> {
     let config = PeftConfig::parse(config)?;
     let mut found = BTreeMap::new();
@@ -39,15 +46,25 @@ pub fn import<K: Copy + Ord>(
     reader.finish()?;
     match config {
         PeftConfig::Lora(config) => import_lora(&config, found, modules).map(Imported::Lora),
-        PeftConfig::PromptTuning(rows) => {
-            let name = "prompt_embeddings";
-            let prompt = found
-                .remove(name)
-                .ok_or_else(|| PeftError::Missing(name.to_owned()))?;
-            expect(&prompt, &[rows, dim])?;
-            Ok(Imported::Prompt(prompt.values, rows))
+        PeftConfig::Prompt(rows) => {
+            virtual_rows(found, [rows, dim]).map(|values| Imported::Prompt(values, rows))
+        }
+        PeftConfig::Prefix(rows) => {
+            virtual_rows(found, [rows, columns]).map(|values| Imported::Prefix(values, rows))
         }
     }
+}
+
+/// What PEFT keeps of virtual tokens, of whichever kind.
+fn virtual_rows(
+    mut found: BTreeMap<String, FileTensor>,
+    shape: [usize; 2],
+) -> Result<Vec<f32>, PeftError> {
+    let rows = found
+        .remove(VIRTUAL_ROWS)
+        .ok_or_else(|| PeftError::Missing(VIRTUAL_ROWS.to_owned()))?;
+    expect(&rows, &shape)?;
+    Ok(rows.values)
 }
 
 fn import_lora<K: Copy + Ord>(
