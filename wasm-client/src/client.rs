@@ -17,6 +17,7 @@ mod round;
 mod socket;
 mod training;
 mod updates;
+mod writing;
 
 pub use error::ClientError;
 pub use event::{Event, Told};

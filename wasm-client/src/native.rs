@@ -24,7 +24,7 @@ mod parts;
 pub(crate) mod picture;
 mod progress;
 pub(crate) mod run;
-mod text_tokenizer;
+pub(crate) mod text_tokenizer;
 mod writing;
 
 pub use error::NativeError;
@@ -237,6 +237,14 @@ fn read(path: &Path) -> Result<Vec<u8>, NativeError> {
     fs::read(path).map_err(|error| NativeError::File {
         path: path.to_owned(),
         error,
+    })
+}
+
+/// A file of UTF-8.
+pub(crate) fn read_text(path: &Path) -> Result<String, NativeError> {
+    String::from_utf8(read(path)?).map_err(|_| NativeError::Text {
+        path: path.to_owned(),
+        reason: "it is no UTF-8".to_owned(),
     })
 }
 

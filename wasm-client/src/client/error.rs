@@ -42,8 +42,19 @@ pub enum ClientError {
     #[error("the object {0} has another content")]
     Object(Digest),
     /// The task names another base model than the one that this client has.
-    #[error("the task's base model is not the one in the cache")]
+    #[error("the task's base model is not the one in the folder that `model` names")]
     BaseModel,
+    /// The share is of another kind than the task.
+    #[error("the task is {task}: name {expected} in the plan")]
+    Source {
+        /// What the task is.
+        task: &'static str,
+        /// What such a task's clients have.
+        expected: &'static str,
+    },
+    /// A text that has no token to learn.
+    #[error("the text has no passage of two tokens")]
+    NoText,
     /// The adapter has another length than the task's.
     #[error("the adapter has {found} values, not {expected}")]
     Adapter {

@@ -15,8 +15,10 @@ use super::event::{Event, Told};
 use super::life::Point;
 use super::machine::{Gate, Machine};
 use super::training::Desk;
-use super::updates::Updates;
+use super::updates::{Share, Updates};
+use crate::language::passages::passages;
 use crate::native::data::Rows;
+use crate::native::{NativeError, read_text};
 
 /// What a process of clients is told.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,7 +36,8 @@ pub struct Plan {
     /// Whether each ends with its first round, however that ends.
     #[serde(default)]
     pub once: bool,
-    /// Folder with `model.safetensors` and `tokenizer.json`, for those that train.
+    /// Folder with `model.safetensors` and `tokenizer.json`, or with the two files that a language task
+    /// names, for those that train.
     #[serde(default)]
     pub model: Option<PathBuf>,
     /// Threads that train.
@@ -67,11 +70,13 @@ pub struct ClientPlan {
 }
 
 /// Where a client's updates come from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Training on this file of labelled texts.
     Share(PathBuf),
+    /// Training on this plain text, passages between blank lines, of a language task.
+    Text(PathBuf),
     /// Chance, uniform within the quantiser's bound.
     Random,
 }
@@ -132,27 +137,35 @@ impl Plan {
         let folder = self.model.clone().unwrap_or_default();
         let threads = self.threads.unwrap_or(1);
         let mut desk = None;
-        let mut files: BTreeMap<&PathBuf, Arc<Rows>> = BTreeMap::new();
+        let mut shares: BTreeMap<&Source, Option<Share>> = BTreeMap::new();
         let mut sources = Vec::with_capacity(self.clients.len());
-        for (number, client) in self.clients.iter().enumerate() {
-            sources.push(match &client.source {
-                Source::Random => Updates::Random,
-                Source::Share(file) => {
-                    let rows = match files.get(file) {
-                        Some(rows) => Arc::clone(rows),
-                        None => Arc::new(Rows::read(file)?),
-                    };
-                    files.insert(file, Arc::clone(&rows));
-                    let desk = desk.get_or_insert_with(|| Desk::open(&folder, threads));
-                    Updates::Trained {
-                        desk: desk.clone(),
-                        rows,
-                        seed: self.seed + number as u64,
-                    }
-                }
+        for (number, ClientPlan { source, .. }) in self.clients.iter().enumerate() {
+            let share = match shares.get(source) {
+                Some(share) => share.clone(),
+                None => source.share()?,
+            };
+            shares.insert(source, share.clone());
+            sources.push(match share {
+                None => Updates::Random,
+                Some(share) => Updates::Trained {
+                    desk: Desk::clone(desk.get_or_insert_with(|| Desk::open(&folder, threads))),
+                    share,
+                    seed: self.seed + number as u64,
+                },
             });
         }
         Ok(sources)
+    }
+}
+
+impl Source {
+    /// What is trained on.
+    fn share(&self) -> Result<Option<Share>, NativeError> {
+        Ok(match self {
+            Self::Share(file) => Some(Share::Labelled(Arc::new(Rows::read(file)?))),
+            Self::Text(file) => Some(Share::Text(Arc::new(passages(&read_text(file)?)))),
+            Self::Random => None,
+        })
     }
 }
 

@@ -11,7 +11,8 @@ use choir_shared::ids::Digest;
 use choir_shared::task::{Payload, TaskConfig};
 
 use super::error::ClientError;
-use super::updates::Update;
+use super::updates::{Share, Update};
+use super::writing::Writer;
 use crate::engine::cpu::CpuKernels;
 use crate::native::base::{Base, CpuEngine};
 use crate::native::data::{Rows, Table};
@@ -26,7 +27,7 @@ pub(super) struct Lesson {
     pub(super) start: Vec<f32>,
     /// The classifier of a task that trains none.
     pub(super) frozen_head: Option<Vec<f32>>,
-    pub(super) rows: Arc<Rows>,
+    pub(super) share: Share,
     /// Of the order of the examples.
     pub(super) seed: u64,
 }
@@ -49,7 +50,7 @@ impl Desk {
         let received = Arc::new(Mutex::new(received));
         for _ in 0..threads.max(1) {
             let (received, folder) = (Arc::clone(&received), folder.to_owned());
-            thread::spawn(move || Seat { folder, base: None }.serve(&received));
+            thread::spawn(move || Seat::at(folder).serve(&received));
         }
         Self { jobs }
     }
@@ -64,10 +65,21 @@ impl Desk {
     }
 }
 
-/// One thread's model.
+/// One thread's models.
 struct Seat {
     folder: PathBuf,
     base: Option<(Digest, Base)>,
+    writer: Option<Writer>,
+}
+
+impl Seat {
+    fn at(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            base: None,
+            writer: None,
+        }
+    }
 }
 
 impl Seat {
@@ -91,9 +103,27 @@ impl Seat {
     }
 
     fn train(&mut self, lesson: &Lesson) -> Result<Update, ClientError> {
+        let is_language = matches!(lesson.task.payload, Payload::Language(_));
+        match &lesson.share {
+            Share::Text(passages) if is_language => {
+                self.writer(&lesson.task)?.train(lesson, passages)
+            }
+            Share::Labelled(rows) if !is_language => self.classify(lesson, rows),
+            Share::Text(_) => Err(ClientError::Source {
+                task: "of a classifier",
+                expected: "a `share`, a table of labelled texts",
+            }),
+            Share::Labelled(_) => Err(ClientError::Source {
+                task: "of a decoder",
+                expected: "a `text`, plain with blank lines between passages",
+            }),
+        }
+    }
+
+    fn classify(&mut self, lesson: &Lesson, rows: &Rows) -> Result<Update, ClientError> {
         let task = &lesson.task;
         let base = self.base(task)?;
-        let table = Table::of((*lesson.rows).clone(), &task.labels);
+        let table = Table::of(rows.clone(), &task.labels);
         let (ids, _) = base.tokenize(&table.texts, usize::from(task.max_length))?;
         let examples = Examples::pack(ids.iter().map(Vec::as_slice), table.labels)
             .map_err(NativeError::from)?;
@@ -126,6 +156,15 @@ impl Seat {
             steps,
             loss,
         })
+    }
+
+    /// The decoder of the task, if its files are in the cache.
+    fn writer(&mut self, task: &TaskConfig) -> Result<&mut Writer, ClientError> {
+        let writer = match self.writer.take().filter(|writer| writer.is_of(task)) {
+            Some(writer) => writer,
+            None => Writer::open(&self.folder, task)?,
+        };
+        Ok(self.writer.insert(writer))
     }
 
     /// The model that the task names, if it is the one in the cache.

@@ -22,14 +22,19 @@ pub(super) struct Update {
     pub(super) loss: Option<f32>,
 }
 
+/// What a client trains on.
+#[derive(Clone)]
+pub(super) enum Share {
+    /// Labelled texts.
+    Labelled(Arc<Rows>),
+    /// Passages, of a language task.
+    Text(Arc<Vec<String>>),
+}
+
 /// A client's source of updates.
 pub(super) enum Updates {
-    /// Trained on the client's own examples.
-    Trained {
-        desk: Desk,
-        rows: Arc<Rows>,
-        seed: u64,
-    },
+    /// Trained on the client's own share.
+    Trained { desk: Desk, share: Share, seed: u64 },
     /// Uniform within the quantiser's bound.
     Random,
 }
@@ -43,7 +48,7 @@ impl Updates {
     ) -> Result<Update, ClientError> {
         match self {
             Self::Random => random(status),
-            Self::Trained { desk, rows, seed } => {
+            Self::Trained { desk, share, seed } => {
                 let expected = AdapterLayout::new(&status.config)?.len();
                 let start = floats(&aggregator.object(status.adapter)?)?;
                 if start.len() != expected {
@@ -58,7 +63,7 @@ impl Updates {
                     task: status.config.clone(),
                     start,
                     frozen_head,
-                    rows: Arc::clone(rows),
+                    share: share.clone(),
                     // As a tab: another order in each version.
                     seed: seed * 65_536 + u64::from(status.version.0),
                 })

@@ -16,7 +16,7 @@ fn refused(error: &dyn core::fmt::Display) -> NativeError {
 }
 
 /// Text to tokens.
-pub(super) enum TextTokenizer {
+pub(crate) enum TextTokenizer {
     Llama2c(Llama2cTokenizer),
     /// With the token that begins a text.
     HuggingFace(Box<Tokenizer>, u32),
@@ -24,7 +24,7 @@ pub(super) enum TextTokenizer {
 
 impl TextTokenizer {
     /// Reads the file of this task's decoder.
-    pub(super) fn read(task: &TaskConfig, path: &Path) -> Result<Self, NativeError> {
+    pub(crate) fn read(task: &TaskConfig, path: &Path) -> Result<Self, NativeError> {
         let files = match &task.payload {
             Payload::Language(language) => language.files,
             _ => BaseFiles::HuggingFace,
@@ -38,7 +38,7 @@ impl TextTokenizer {
     }
 
     /// Reads a `tokenizer.json`.
-    pub(super) fn read_json(path: &Path) -> Result<Self, NativeError> {
+    pub(crate) fn read_json(path: &Path) -> Result<Self, NativeError> {
         let tokenizer = Tokenizer::from_bytes(read(path)?).map_err(|error| refused(&error))?;
         let empty = tokenizer
             .encode("", true)
@@ -50,7 +50,7 @@ impl TextTokenizer {
     }
 
     /// The token before a text.
-    pub(super) fn begin(&self) -> u32 {
+    pub(crate) fn begin(&self) -> u32 {
         match self {
             Self::Llama2c(_) => BEGIN,
             Self::HuggingFace(_, begin) => *begin,
@@ -58,7 +58,7 @@ impl TextTokenizer {
     }
 
     /// The tokens of a text, without that one.
-    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, NativeError> {
+    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, NativeError> {
         match self {
             Self::Llama2c(tokenizer) => Ok(tokenizer.encode(text, false)),
             Self::HuggingFace(tokenizer, _) => tokenizer
