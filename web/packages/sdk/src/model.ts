@@ -26,7 +26,10 @@ export class Model {
     readonly tokenizerFile: Uint8Array,
   ) {}
 
-  /** Opens an engine and gives it the task's weights, from the cache where they are. */
+  /**
+   * Opens an engine and gives it the task's weights, from the cache where they are. To go on with texts
+   * takes other kernels than to train, few of them: they are made when they are needed.
+   */
   static async open(
     modules: Modules,
     objects: ObjectStore,
@@ -35,19 +38,20 @@ export class Model {
     because: string | null,
     maxGpuBytes: number | null,
     emit: Emit,
+    purpose: "training" | "writing" = "training",
   ): Promise<Model> {
     const tokenizerFile = await objects.read(status.tokenizer, progressOf("tokenizer", emit));
     let engine = await openEngine(modules, wish, status, because, maxGpuBytes);
     emit({ kind: "engine", ...engine.report });
     try {
-      await loadWeights(engine, objects, status, emit);
+      await loadWeights(engine, objects, status, emit, purpose === "training");
     } catch (thrown) {
       engine.trainer.free();
       const error = asChoirError(thrown);
       if (error.code !== "digest-mismatch") throw error;
       // The damaged copy is gone from the cache; once more, from the aggregator.
       engine = await openEngine(modules, engine.report.engine, status, engine.report.reason, maxGpuBytes);
-      await loadWeights(engine, objects, status, emit);
+      await loadWeights(engine, objects, status, emit, purpose === "training");
     }
     try {
       const tokenizer = openTokenizer(engine.module, tokenizerFile, status);
@@ -69,7 +73,9 @@ async function loadWeights(
   objects: ObjectStore,
   status: TaskStatus,
   emit: Emit,
+  prepares: boolean,
 ): Promise<void> {
+  if (!prepares) return streamWeights(trainer, objects, status, emit);
   // Before the first byte: the browser makes the kernels while the weights arrive.
   const preparation = trainer.prepare();
   // Heard at once; thrown where it is waited for.

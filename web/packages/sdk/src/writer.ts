@@ -121,7 +121,7 @@ export class Writer {
 
   async #load(task: string, status: TaskStatus, engine: EngineWish): Promise<Loaded> {
     const { modules, objects, emit } = this.#context;
-    const model = await Model.open(modules, objects, status, engine, null, null, emit);
+    const model = await Model.open(modules, objects, status, engine, null, null, emit, "writing");
     try {
       const trainer = model.trainer as LanguageEngineTrainer;
       const tokens = openLanguageTokens(model.module, model.tokenizerFile, status);
