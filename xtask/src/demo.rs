@@ -17,6 +17,8 @@ mod small_cohort;
 mod stage;
 mod svg;
 mod task;
+mod trained;
+mod values;
 mod witnessed;
 mod writing;
 
@@ -49,12 +51,12 @@ pub(crate) fn run(paths: &Paths, options: &Options) -> Outcome<()> {
     if !options.as_built {
         build::run(paths, options.observe)?;
     }
-    if options.native > 0 {
-        mixed::run(paths, options)
-    } else if !options.headless {
+    if !options.headless {
         interactive::run(paths, options, writing.as_ref())
     } else if let Some(files) = writing {
         writing::run(paths, options, &files)
+    } else if options.native > 0 {
+        mixed::run(paths, options)
     } else {
         headless::run(paths, options).map(drop)
     }

@@ -57,6 +57,8 @@ const HELP: &str = "cargo xtask <command>
       --head H               zero | centroids (centroids where the split is by labels)
       --batch B --steps S    8 and 12 (all labels: 16 and 30): examples of a step, steps of a round
       --rank R --targets T   8 and q,v; also k,o,w1,w2; rank 0 for no LoRA
+      --train PARTS          of a decoder: lora, or any of biases, norms, bottleneck, and one of
+                             soft-prompt, prefix, prompt-encoder, with commas between
       --prompt M             4 virtual tokens; 0 for none
       --learning-rate X      0.002 (all labels: 0.001)
       --close-one            close one tab in each round
@@ -72,7 +74,8 @@ const HELP: &str = "cargo xtask <command>
       --json FILE --svg FILE results and picture
       --record               write down every byte that leaves a tab
     --native N               N native clients beside the tabs (5), in one cohort under the production
-                             policy, which two of them leave; --rounds 1 --steps 4 --engine cpu
+                             policy, which two of them leave; --rounds 1 --steps 4 --engine cpu;
+                             with --task writing in every round, under the demo's policy
     --engine burn --tabs 1   one tab alone: burn on WebGPU beside our engines, on a small encoder
                              (building burn takes many minutes the first time)
     --as-built               neither set up nor build: run what is there

@@ -120,6 +120,11 @@ impl Files {
         [&self.weights, &self.tokenizer]
     }
 
+    /// The folder of both.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.weights.parent()
+    }
+
     /// The plays that tabs read.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::helper::Helper;
 use crate::paths::Paths;
 use crate::progress::Step;
 use choir_shared::fixed_point;
-use choir_shared::task::{AdapterLayout, PartKind, TaskConfig};
+use choir_shared::task::{AdapterLayout, TaskConfig};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -247,30 +247,23 @@ fn update_norm(
     layout: &AdapterLayout,
     before: &Path,
     after: &Path,
-) -> Outcome<BTreeMap<&'static str, f64>> {
+) -> Outcome<BTreeMap<String, f64>> {
     let read = |path: &Path| -> Outcome<Vec<f32>> {
         fixed_point::adapter_from_bytes(&fs::read(path).at(path)?)
             .ok_or_else(|| Failure::Data(format!("{} is no adapter", path.display())))
     };
     let (before, after) = (read(before)?, read(after)?);
-    let mut squares: BTreeMap<&'static str, f64> = BTreeMap::new();
+    let mut squares: BTreeMap<String, f64> = BTreeMap::new();
     for part in layout.parts() {
-        let name = match part.kind {
-            PartKind::LoraA { .. }
-            | PartKind::LoraB { .. }
-            | PartKind::DecoderLoraA { .. }
-            | PartKind::DecoderLoraB { .. } => "lora",
-            PartKind::SoftPrompt => "soft_prompt",
-            PartKind::HeadWeight | PartKind::HeadBias => "head",
-            PartKind::CentroidSums | PartKind::CentroidCounts => "centroids",
-        };
+        let name = part.kind.to_string();
+        let trained = name.split('/').next().unwrap_or(&name);
         let square: f64 = part
             .range
             .clone()
             .map(|place| f64::from(after[place]) - f64::from(before[place]))
             .map(|difference| difference * difference)
             .sum();
-        *squares.entry(name).or_default() += square;
+        *squares.entry(trained.to_owned()).or_default() += square;
     }
     Ok(squares
         .into_iter()

@@ -1,5 +1,7 @@
 //! The command line of `cargo xtask demo`.
 
+use super::trained::Trained;
+use super::values::{decoder, head_start, kind, label_choice, mode, targets};
 use crate::data::LabelChoice;
 use crate::data::split::Split;
 use crate::failure::{Failure, Outcome};
@@ -77,8 +79,8 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     /// Tabs of a headless run.
     pub(crate) tabs: usize,
-    /// Native clients beside the tabs; with any, two of all are lost and the policy is the
-    /// production default.
+    /// Native clients beside the tabs; with any of a task that does not write, two of all are lost and
+    /// the policy is the production default.
     pub(crate) native: usize,
     /// Rounds of a headless run.
     pub(crate) rounds: u32,
@@ -106,6 +108,8 @@ pub(crate) struct Options {
     pub(crate) steps: u16,
     /// LoRA's rank; 0 for none.
     pub(crate) rank: u16,
+    /// What of a decoder is trained.
+    pub(crate) train: Trained,
     /// LoRA's linear layers.
     pub(crate) targets: Vec<Target>,
     /// Virtual tokens; 0 for none.
@@ -153,6 +157,7 @@ impl Default for Options {
             batch: 8,
             steps: 12,
             rank: 8,
+            train: Trained::default(),
             targets: vec![Target::Q, Target::V],
             prompt: 4,
             learning_rate: 2e-3,
@@ -199,8 +204,8 @@ impl Options {
             Head::Zero
         };
         options.head = given.head.unwrap_or(usual);
-        let mixed = options.native > 0;
-        options.headless |= mixed;
+        options.headless |= options.native > 0;
+        let mixed = options.native > 0 && options.task != Kind::Writing;
         // Fifty clients share the machine's cores, and the production policy lets each upload once.
         let (tabs, rounds, engine) = if mixed {
             (5, 1, "cpu")
@@ -276,6 +281,7 @@ impl Options {
             "batch" => given.batch = Some(value.parse()?),
             "steps" => given.steps = Some(value.parse()?),
             "rank" => self.rank = value.parse()?,
+            "train" => self.train = value.parse_with(Trained::read)?,
             "targets" => self.targets = value.parse_with(targets)?,
             "prompt" => self.prompt = value.parse()?,
             "learning-rate" => given.learning_rate = Some(value.parse()?),
@@ -288,16 +294,18 @@ impl Options {
     }
 
     fn check(&self) -> Outcome<()> {
-        let complaint = if self.native > 0 {
+        let complaint = if self.native > 0 && self.task != Kind::Writing {
             return self.check_mixed();
+        } else if self.native > 0 && self.mode.helper().is_some() {
+            "--native takes part with one aggregator"
         } else if self.task == Kind::Writing && self.engine == "burn" {
             "--task writing runs on engine webgpu, cpu or auto"
         } else if self.screenshot.is_some() && !(self.headless && self.task == Kind::Writing) {
             "--screenshot is of the editor: give --task writing --headless too"
         } else if self.is_one_tab() {
             return Ok(());
-        } else if !(3..=49).contains(&self.tabs) {
-            "--tabs goes from 3 to 49: a secure sum of fewer hides nothing"
+        } else if self.tabs == 0 || !(3..=49).contains(&self.clients()) {
+            "--tabs, with --native, goes from 3 to 49: a secure sum of fewer hides nothing"
         } else if self.rounds == 0 {
             "--rounds must be at least 1"
         } else if !["webgpu", "cpu", "burn", "auto"].contains(&self.engine.as_str()) {
@@ -325,9 +333,7 @@ impl Options {
     fn check_mixed(&self) -> Outcome<()> {
         let least = usize::from(Policy::default().min_cohort);
         let most = usize::from(limits::MAX_COHORT);
-        let complaint = if self.task == Kind::Writing {
-            "--native trains no decoder: leave --task writing out".to_owned()
-        } else if !(least..=most).contains(&self.clients()) {
+        let complaint = if !(least..=most).contains(&self.clients()) {
             format!(
                 "--tabs and --native are {least} to {most} together: the production policy joins none below"
             )
@@ -342,58 +348,4 @@ impl Options {
         };
         Err(Failure::Usage(complaint))
     }
-}
-
-fn kind(text: &str) -> Result<Kind, &'static str> {
-    match text {
-        "intents" => Ok(Kind::Intents),
-        "writing" => Ok(Kind::Writing),
-        _ => Err("`intents` or `writing`"),
-    }
-}
-
-fn decoder(text: &str) -> Result<Decoder, &'static str> {
-    match text {
-        "choir-4m" => Ok(Decoder::BuiltIn),
-        "stories260K" => Ok(Decoder::Stories),
-        _ => Err("`choir-4m` or `stories260K`"),
-    }
-}
-
-fn mode(text: &str) -> Result<Mode, String> {
-    match text {
-        "one-aggregator" => Ok(Mode::OneAggregator),
-        "two-aggregators" => Helper::fresh()
-            .map(Mode::TwoAggregators)
-            .map_err(|failure| failure.to_string()),
-        _ => Err("`one-aggregator` or `two-aggregators`".to_owned()),
-    }
-}
-
-fn label_choice(text: &str) -> Result<LabelChoice, String> {
-    match text.parse() {
-        _ if text == "all" => Ok(LabelChoice::All),
-        Ok(count) if count >= 2 => Ok(LabelChoice::Some(count)),
-        _ => Err("`all` or a number from 2 up".to_owned()),
-    }
-}
-
-fn head_start(text: &str) -> Result<Head, String> {
-    match text {
-        "zero" => Ok(Head::Zero),
-        "centroids" => Ok(Head::Centroids),
-        _ => Err("`zero` or `centroids`".to_owned()),
-    }
-}
-
-fn targets(text: &str) -> Result<Vec<Target>, String> {
-    const NAMES: [&str; 6] = ["q", "k", "v", "o", "w1", "w2"];
-    let mut chosen = Vec::new();
-    for name in text.split(',').filter(|name| !name.is_empty()) {
-        let place = NAMES.iter().position(|known| *known == name);
-        chosen.push(Target::ALL[place.ok_or_else(|| format!("no such layer: {name}"))?]);
-    }
-    chosen.sort_unstable();
-    chosen.dedup();
-    Ok(chosen)
 }

@@ -5,9 +5,9 @@ use crate::failure::{AtPath, Failure, Outcome};
 use crate::setup::ModelFiles;
 use choir_shared::ids::{Digest, TaskId};
 use choir_shared::task::{
-    AdapterConfig, Aggregation, BaseFiles, BaseModel, CohortConfig, Deadlines, DecoderConfig,
-    DecoderLoraConfig, DecoderTarget, Dp, EncoderShape, LanguageConfig, LoraConfig, Optimizer,
-    Payload, Quantiser, SoftPromptConfig, TaskConfig, Training,
+    AdapterConfig, Aggregation, BaseFiles, BaseModel, CohortConfig, Deadlines, DecoderConfig, Dp,
+    EncoderShape, LanguageConfig, LoraConfig, Optimizer, Payload, Quantiser, SoftPromptConfig,
+    TaskConfig, Training,
 };
 use std::fs;
 
@@ -101,7 +101,7 @@ impl Frame<'_> {
         self.task("class centroids", Payload::Centroids, None, CENTROID_BOUND)
     }
 
-    /// A decoder that learns to write as the tabs' texts are written: LoRA in all its linear layers.
+    /// A decoder that learns to write as the tabs' texts are written: of it is trained what was chosen.
     ///
     /// # Errors
     /// `Data` where the choice makes no task.
@@ -110,15 +110,11 @@ impl Frame<'_> {
         files: BaseFiles,
         decoder: DecoderConfig,
     ) -> Outcome<TaskConfig> {
+        let options = self.options;
         let payload = Payload::Language(LanguageConfig {
             files,
             decoder,
-            lora: DecoderLoraConfig {
-                rank: self.options.rank.max(1),
-                alpha: 2.0 * f32::from(self.options.rank.max(1)),
-                targets: DecoderTarget::ALL.to_vec(),
-            },
-            soft_prompt: None,
+            adapter: options.train.adapter(options.rank, options.prompt),
         });
         self.task("writing", payload, None, ADAPTER_BOUND)
     }

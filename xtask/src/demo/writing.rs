@@ -12,9 +12,10 @@ use crate::driver::{Driver, Plan};
 use crate::evaluator::{Evaluator, TextScore};
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::helper::Helper;
+use crate::natives::{self, Natives};
 use crate::paths::Paths;
 use crate::progress::Step;
-use choir_shared::task::DecoderTarget;
+use choir_shared::policy::Policy;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs;
@@ -41,8 +42,12 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
     let start = Instant::now();
     let folder = stage::fresh_folder(paths)?;
     let mut evaluator = Evaluator::start(paths)?;
-    let speakers = evaluator.deal_speakers(files.text()?, options.tabs, &folder)?;
-    eprintln!("  {} tabs read {}", options.tabs, speakers.join(", "));
+    let speakers = evaluator.deal_speakers(files.text()?, options.clients(), &folder)?;
+    eprintln!(
+        "  {} clients read {}",
+        options.clients(),
+        speakers.join(", ")
+    );
     let config = files.task(options)?;
     let config_file = stage::write_config(&folder, "writing", &config)?;
     let version_zero = folder.join("version-0.f32");
@@ -56,26 +61,32 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
     let aggregator = stage::aggregator_with(paths, options, &folder, files.base())?;
     let content = fs::read(&version_zero).at(&version_zero)?;
     let (task, _) = stage::create(&aggregator, &config, &content, options.rounds)?;
-    let shares: Vec<PathBuf> = (0..options.tabs)
-        .map(|tab| folder.join(format!("speaker-{tab}.txt")))
+    let shares: Vec<PathBuf> = (0..options.clients())
+        .map(|client| folder.join(format!("speaker-{client}.txt")))
         .collect();
-    let mut driver = Driver::start(
-        paths,
-        &Plan {
-            url: aggregator.operator.base(),
-            task: task.to_string(),
-            engine: &options.engine,
-            policy: "demo",
-            shares: &shares,
-            seed: options.seed * 1000,
-            out: &folder,
-            record: options.record,
-            helper: options.mode.helper().map(Helper::key),
-        },
-    )?;
+    let (of_tabs, of_natives) = shares.split_at(options.tabs);
+    let plan = Plan {
+        url: aggregator.operator.base(),
+        task: task.to_string(),
+        engine: &options.engine,
+        policy: "demo",
+        shares: of_tabs,
+        seed: options.seed * 1000,
+        out: &folder,
+        record: options.record,
+        helper: options.mode.helper().map(Helper::key),
+    };
+    let natives = match of_natives {
+        [] => None,
+        shares => Some(natives(paths, &plan, files, shares)?),
+    };
+    let mut driver = Driver::start(paths, &plan)?;
     let mut curve = Vec::new();
     let mut rounds =
         Rounds::new(&aggregator.operator, task, &mut driver, options.tabs).closing(options);
+    if let Some(natives) = natives {
+        rounds = rounds.with_natives(natives, options.native);
+    }
     rounds.arm()?;
     for number in 1..=options.rounds {
         let step = Step::start(format!("round {number} of {}", options.rounds));
@@ -107,18 +118,36 @@ pub(super) fn run(paths: &Paths, options: &Options, files: &Files) -> Outcome<()
     check(before, &curve)
 }
 
+/// Starts native clients with texts of their own, beside the tabs of a plan.
+fn natives(paths: &Paths, tabs: &Plan<'_>, files: &Files, shares: &[PathBuf]) -> Outcome<Natives> {
+    let clients = shares
+        .iter()
+        .map(|share| json!({ "source": { "text": share } }));
+    let plan = json!({
+        "url": tabs.url,
+        "task": tabs.task,
+        "policy": Policy::demo(),
+        "model": files.folder(),
+        "seed": tabs.seed + tabs.shares.len() as u64,
+        "out": tabs.out,
+        "clients": clients.collect::<Vec<_>>(),
+    });
+    Natives::start(&natives::build_observed(paths)?, &plan, tabs.out)
+}
+
 /// The choices that a reader needs to repeat the run.
 fn choices(options: &Options) -> Value {
     json!({
         "mode": options.mode.name(),
         "tabs": options.tabs,
+        "native": options.native,
         "rounds": options.rounds,
         "data": options.data,
         "engine": options.engine,
         "batch": options.batch,
         "steps": options.steps,
         "rank": options.rank,
-        "targets": DecoderTarget::ALL,
+        "train": options.train.names(),
         "learning_rate": options.learning_rate,
         "close_one": options.close_one,
         "seed": options.seed,
