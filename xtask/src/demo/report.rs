@@ -27,7 +27,7 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) best_local_accuracy: Option<f64>,
     /// How far each part moved in all rounds together (L2).
-    pub(crate) update_norm: BTreeMap<&'static str, f64>,
+    pub(crate) update_norm: BTreeMap<String, f64>,
     /// Every round.
     pub(crate) rounds: Vec<RoundScore>,
     /// Parts alone, where that was run.

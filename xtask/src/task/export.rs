@@ -64,7 +64,7 @@ fn manifest(
         .iter()
         .map(|part| {
             json!({
-                "part": name(part.kind),
+                "part": part.kind.to_string(),
                 "start": part.range.start,
                 "shape": part.shape,
             })
