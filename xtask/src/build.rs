@@ -51,7 +51,7 @@ pub(crate) const REHEARSAL: Module = Module {
 pub(crate) const WGSL: Module = Module {
     name: "wgsl",
     features: "wgsl",
-    profile: "release",
+    profile: "small",
     optimise: "-Oz",
 };
 /// Training on the CPU: made for speed.
