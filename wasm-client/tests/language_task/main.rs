@@ -17,6 +17,7 @@ use choir_wasm_client::train::language_task::LanguageTaskTrainer;
 use choir_wasm_client::train::{TrainError, Trainer};
 
 mod adapters;
+mod gpt2;
 #[cfg(feature = "wgsl")]
 mod plan;
 
