@@ -30,9 +30,12 @@ export function launchBrowser({ headless = true, netLog } = {}) {
   return chromium.launch({ executablePath, headless, args });
 }
 
-/** Launches `CHROME` with an unpacked extension; its profile is kept in the folder `profile`. */
-export function launchWithExtension(extension, profile) {
+/** Launches `CHROME` with an unpacked extension; its profile is kept in the folder `profile`, `netLog` as above. */
+export function launchWithExtension(extension, profile, { netLog } = {}) {
   const args = [...FLAGS, `--disable-extensions-except=${extension}`, `--load-extension=${extension}`];
+  // A driver may press the extension's button in the browser's own bar.
+  args.push("--enable-unsafe-extension-debugging");
+  if (netLog) args.push(`--log-net-log=${netLog}`);
   if (process.env.GPU !== "real") args.push(SOFTWARE_ADAPTER);
   const executablePath = process.env.CHROME || undefined;
   const ignoreDefaultArgs = ["--disable-extensions"];
