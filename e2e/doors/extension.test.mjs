@@ -41,7 +41,7 @@ test("the extension has its fixed id and may read no site by default", async () 
   }
   const granted = await background.evaluate(() => chrome.permissions.getAll());
   assert.deepEqual(granted.origins, []);
-  assert.deepEqual(granted.permissions.sort(), ["activeTab", "contextMenus", "offscreen", "storage"]);
+  assert.deepEqual(granted.permissions.sort(), ["activeTab", "contextMenus", "offscreen", "scripting", "storage"]);
 });
 
 test("before consent nothing can be joined and nothing is loaded", async () => {

@@ -3,23 +3,29 @@
  * train. It may be stopped at any time, so nothing is kept here.
  */
 
-import { added, siteOf, without, withSite } from "./collection.ts";
+import type { Candidate } from "./collection.ts";
+import { added, learnedBy, LONGEST_PLAIN, openSite, siteOf, without, withSite } from "./collection.ts";
+import { choiceOf, menuFor } from "./menu.ts";
 import type { Answer, Command, Order } from "./messages.ts";
 import { isFor } from "./messages.ts";
+import { readPage, textFrom } from "./page_text.ts";
 import type { Stored } from "./storage.ts";
-import { read, write } from "./storage.ts";
+import { AGREEMENT, read, write } from "./storage.ts";
 
-const MENU = "add";
 const DONE: Answer = { problem: null, task: null };
+const NOTHING_LEARNS_TEXT = "there is no task that you agreed to and that learns from plain text";
 
 /** One change after the other: each reads what the one before has written. */
 let last: Promise<unknown> = Promise.resolve();
 
-chrome.runtime.onInstalled.addListener(() => void inTurn(async () => offerLabels((await read()).task?.labels ?? [])));
+chrome.runtime.onInstalled.addListener(() => void inTurn(begin));
 
-chrome.contextMenus.onClicked.addListener(({ menuItemId, selectionText, pageUrl }) => {
-  const label = String(menuItemId).slice(`${MENU}/`.length);
-  void inTurn(() => collect(label, selectionText, pageUrl));
+chrome.contextMenus.onClicked.addListener(({ menuItemId, selectionText, pageUrl, frameUrl }, tab) => {
+  const choice = choiceOf(menuItemId);
+  const id = crypto.randomUUID();
+  if (choice.source === "page") void inTurn(() => collectPage({ ...choice, id, url: pageUrl }, tab?.id));
+  // A frame of another site is that site's text, whatever page it is on.
+  else void inTurn(() => collect({ ...choice, id, text: selectionText, url: siteOf(frameUrl) ?? pageUrl }));
 });
 
 chrome.runtime.onMessage.addListener((message, _sender, reply) => {
@@ -34,16 +40,50 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-async function collect(label: string, text: string | undefined, url: string | undefined): Promise<void> {
+/** After an update the menu is made anew, and what the visitor agreed to may have become another thing. */
+async function begin(): Promise<void> {
+  const { hasConsent, agreement, task } = await read();
+  if (!hasConsent || agreement === AGREEMENT) return offer(task);
+  await withdrawn();
+  await write({ notice: "what happens has changed with this version: read it and agree again" });
+}
+
+async function collect(candidate: Candidate): Promise<void> {
   const stored = await read();
-  const result = added(stored, { id: crypto.randomUUID(), label, text, url });
-  if ("refused" in result) {
-    await write({ notice: result.refused });
-    await chrome.action.setBadgeText({ text: "!" });
-    return;
-  }
+  if (candidate.label === "" && !learnsText(stored)) return refuse(NOTHING_LEARNS_TEXT);
+  const result = added(stored, candidate);
+  if ("refused" in result) return refuse(result.refused);
   await write({ examples: result.examples, notice: null });
   await chrome.action.setBadgeText({ text: String(result.examples.length) });
+}
+
+/** A page is looked at only once its site is known to be opted in, for a task that learns from plain text. */
+async function collectPage(candidate: Omit<Candidate, "text">, tab: number | undefined): Promise<void> {
+  const stored = await read();
+  if (!learnsText(stored)) return refuse(NOTHING_LEARNS_TEXT);
+  const found = openSite(stored.sites, candidate.url);
+  if ("refused" in found) return refuse(found.refused);
+  const text = await textOf(tab, found.site);
+  return "refused" in text ? refuse(text.refused) : collect({ ...candidate, ...text });
+}
+
+function learnsText({ hasConsent, task }: Stored): boolean {
+  return hasConsent && task?.payload === "language";
+}
+
+async function textOf(tab: number | undefined, site: string): Promise<ReturnType<typeof textFrom>> {
+  if (tab === undefined) return { refused: "this page cannot be read" };
+  try {
+    const [given] = await chrome.scripting.executeScript({ target: { tabId: tab }, func: readPage, args: [LONGEST_PLAIN] });
+    return textFrom(given?.result, site);
+  } catch {
+    return { refused: "this page cannot be read: the browser lets no extension into it" };
+  }
+}
+
+async function refuse(notice: string): Promise<void> {
+  await write({ notice });
+  await chrome.action.setBadgeText({ text: "!" });
 }
 
 async function carryOut(command: Command): Promise<Answer> {
@@ -83,22 +123,22 @@ async function consented({ settings }: Stored): Promise<Answer> {
   const answer = await order({ to: "offscreen", kind: "describe", settings });
   if (answer.problem !== null) return answer;
   if (answer.task === null) return { problem: "the aggregator has no task yet" };
-  await write({ hasConsent: true, task: answer.task });
-  await offerLabels(answer.task.labels);
+  await write({ hasConsent: true, agreement: AGREEMENT, task: answer.task, notice: null });
+  await offer(answer.task);
   return answer;
 }
 
 async function withdrawn(): Promise<Answer> {
   await write({ hasConsent: false, task: null });
-  await offerLabels([]);
+  await offer(null);
   if (await isTraining()) await chrome.offscreen.closeDocument();
   return DONE;
 }
 
 function join({ hasConsent, settings, examples, task }: Stored): Promise<Answer> | Answer {
   if (!hasConsent || task === null) return { problem: "read what happens, and agree, first" };
-  const known = examples.filter(({ label }) => task.labels.includes(label)).map(({ text, label }) => ({ text, label }));
-  if (known.length === 0) return { problem: "there is no example with a label of this task yet" };
+  const known = learnedBy(task, examples).map(({ text, label }) => ({ text, label }));
+  if (known.length === 0) return { problem: task.payload === "language" ? "there is no text yet" : "there is no example with a label of this task yet" };
   return order({ to: "offscreen", kind: "join", settings, examples: known });
 }
 
@@ -106,18 +146,14 @@ async function forget(): Promise<Answer> {
   await order({ to: "offscreen", kind: "forget" });
   await chrome.offscreen.closeDocument();
   await chrome.storage.local.clear();
-  await offerLabels([]);
+  await offer(null);
   await chrome.action.setBadgeText({ text: "" });
   return DONE;
 }
 
-/** The menu on selected text: one entry per label of the task. */
-async function offerLabels(labels: readonly string[]): Promise<void> {
+async function offer(task: Stored["task"]): Promise<void> {
   await chrome.contextMenus.removeAll();
-  if (labels.length === 0) return;
-  const contexts = ["selection"];
-  chrome.contextMenus.create({ id: MENU, title: "Add to Choir as", contexts });
-  for (const label of labels) chrome.contextMenus.create({ id: `${MENU}/${label}`, parentId: MENU, title: label, contexts });
+  for (const entry of menuFor(task)) chrome.contextMenus.create(entry);
 }
 
 async function isTraining(): Promise<boolean> {

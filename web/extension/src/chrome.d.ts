@@ -11,10 +11,17 @@ interface ChromePort {
   postMessage(message: unknown): void;
 }
 
-interface ChromeSelection {
+interface ChromeMenuClick {
   readonly menuItemId: string | number;
   readonly selectionText?: string;
   readonly pageUrl?: string;
+  /** Of the frame that was clicked in, where that is not the page itself. */
+  readonly frameUrl?: string;
+}
+
+interface ChromeTab {
+  readonly id?: number;
+  readonly url?: string;
 }
 
 declare const chrome: {
@@ -39,7 +46,7 @@ declare const chrome: {
     readonly onChanged: ChromeEvent<() => void>;
   };
   readonly contextMenus: {
-    readonly onClicked: ChromeEvent<(selection: ChromeSelection) => void>;
+    readonly onClicked: ChromeEvent<(click: ChromeMenuClick, tab?: ChromeTab) => void>;
     create(item: { readonly id: string; readonly title: string; readonly contexts: readonly string[]; readonly parentId?: string }): void;
     removeAll(): Promise<void>;
   };
@@ -51,6 +58,13 @@ declare const chrome: {
     closeDocument(): Promise<void>;
   };
   readonly tabs: {
-    query(filter: { readonly active: boolean; readonly currentWindow: boolean }): Promise<readonly { readonly url?: string }[]>;
+    query(filter: { readonly active: boolean; readonly currentWindow: boolean }): Promise<readonly ChromeTab[]>;
+  };
+  readonly scripting: {
+    executeScript<Arguments extends readonly unknown[], Result>(injection: {
+      readonly target: { readonly tabId: number };
+      readonly func: (...given: Arguments) => Result;
+      readonly args: Arguments;
+    }): Promise<readonly { readonly result?: Result | null }[]>;
   };
 };

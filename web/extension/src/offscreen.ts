@@ -1,11 +1,14 @@
 /** The document that trains: the SDK with its thread, where no window is open. */
 
-import type { Choir, ChoirEvent, PauseCause, Session } from "@choir/sdk";
-import { asChoirError, createChoir, DEFAULT_POLICY, DEMO_POLICY, sentence } from "@choir/sdk";
+import type { Choir, ChoirEvent, Example, PauseCause, Policy, Session } from "@choir/sdk";
+import { asChoirError, CHOIR_4M, createChoir, DEFAULT_POLICY, DEMO_POLICY, parsePassages, sentence } from "@choir/sdk";
 import type { Answer, Order, Progress, Settings } from "./messages.ts";
 import { isFor, PROGRESS_PORT } from "./messages.ts";
 
 const IDLE: Progress = { isRunning: false, text: "Not taking part.", problem: null, rounds: [] };
+
+/** The production default, for a task that writes with the built-in decoder too. */
+const POLICY: Policy = { ...DEFAULT_POLICY, baseModels: [...DEFAULT_POLICY.baseModels, CHOIR_4M] };
 
 /** This document is never in view. */
 const OFFSCREEN_PAUSES: readonly PauseCause[] = ["discharging"];
@@ -36,7 +39,7 @@ async function carryOut(order: Order): Promise<Answer> {
     }
     case "join":
       if (session !== null) return { problem: "you are taking part already" };
-      session = await open(order.settings).join({ examples: order.examples, pauseWhile: OFFSCREEN_PAUSES });
+      session = await open(order.settings).join({ examples: learned(order.examples), pauseWhile: OFFSCREEN_PAUSES });
       void follow(session);
       return { problem: null, task: null };
     case "leave":
@@ -56,10 +59,15 @@ function open({ aggregator, task, engine, policy }: Settings): Choir {
   choir = createChoir({
     aggregator: aggregator.replace(/\/$/, ""),
     engine,
-    policy: policy === "demo" ? DEMO_POLICY : DEFAULT_POLICY,
+    policy: policy === "demo" ? DEMO_POLICY : POLICY,
     ...(task === "" ? {} : { task: task.toLowerCase() }),
   });
   return choir;
+}
+
+/** Plain text is learned passage by passage. */
+function learned(examples: readonly Example[]): Example[] {
+  return examples.flatMap((example) => (example.label === "" ? parsePassages(example.text).examples : [example]));
 }
 
 async function follow(running: Session): Promise<void> {

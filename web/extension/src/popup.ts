@@ -1,7 +1,7 @@
 /** The popup, which is also the options page: shows the storage and the progress, sends commands. */
 
 import type { EngineWish } from "@choir/sdk";
-import { siteOf } from "./collection.ts";
+import { inWords, siteOf } from "./collection.ts";
 import type { Answer, Command, Progress, Settings } from "./messages.ts";
 import { PROGRESS_PORT } from "./messages.ts";
 import { read } from "./storage.ts";
@@ -69,11 +69,14 @@ async function showStored(withSettings = false): Promise<void> {
   consent.checked = hasConsent;
   const about = task === null ? "Nothing has been loaded." : `Task "${task.name}"; a cohort has ${task.cohortSize} visitors.`;
   element("task", HTMLElement).textContent = about;
+  const isWriting = task?.payload === "language";
+  element("how-labelled", HTMLElement).hidden = isWriting;
+  element("how-plain", HTMLElement).hidden = !isWriting;
   if (notice !== null) problem.textContent = notice;
   const command = (known: string): Command => ({ to: "background", kind: "site", site: known, isUsed: false });
   element("sites", HTMLElement).replaceChildren(...sites.map((known) => item(known, "No longer", () => send(command(known)))));
   element("examples", HTMLElement).replaceChildren(
-    ...examples.map(({ id, text, label }) => item(`${label}: ${text}`, "Delete", () => send({ to: "background", kind: "remove", id }))),
+    ...examples.map((example) => item(inWords(example), "Delete", () => send({ to: "background", kind: "remove", id: example.id }))),
   );
   if (!withSettings) return;
   element("aggregator", HTMLInputElement).value = settings.aggregator;
