@@ -13,9 +13,12 @@ export function door() {
 
 export const openBrowser = launchBrowser;
 
-/** Opens `count` ordinary demo tabs that take part in the rounds of `task` with shares of their own. */
-export async function fillers(browser, count, { task, engine = "cpu" } = {}) {
-  const { url, shares, task: usual } = door();
+/**
+ * Opens `count` ordinary demo tabs that take part in the rounds of `task` with shares of their own, by
+ * default those of labelled messages.
+ */
+export async function fillers(browser, count, { task, engine = "cpu", shares = door().shares } = {}) {
+  const { url, task: usual } = door();
   const contexts = [];
   for (let index = 0; index < count; index += 1) {
     // The first share is for the visitor under test.

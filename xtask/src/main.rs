@@ -82,7 +82,8 @@ const HELP: &str = "cargo xtask <command>
     --observe                serve the test build that can show a client's plain vector
   test                       set up, check, and run every test there is
   doors [NAME]               the end-to-end tests of the visitor, site, extension and edge doors, of the
-                             editor (writing; CHOIR_SHARED), and of two aggregators
+                             editor (writing), of the extension on a task that writes
+                             (extension-writing), and of two aggregators
   coverage [--json FILE] [--write]
                              how much of the field works here; --write renews docs/algorithms.md
   fuzz                       every decoder and both round machines under libFuzzer

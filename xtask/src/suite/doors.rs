@@ -1,5 +1,6 @@
 //! The doors of visitor, site owner, extension author and edge engineer, the editor of a task that
-//! writes, and a task with two aggregators, each by the end-to-end tests of its own file in `e2e/doors`.
+//! writes and the extension on such a task, and a task with two aggregators, each by the end-to-end
+//! tests of its own file in `e2e/doors`.
 
 use super::counts::Counts;
 use super::watch_node;
@@ -11,11 +12,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every door that is tried in a browser.
-pub(super) const ALL: [&str; 6] = [
+pub(super) const ALL: [&str; 7] = [
     "visitor",
     "writing",
     "site",
     "extension",
+    "extension-writing",
     "edge",
     "two-aggregators",
 ];
