@@ -10,8 +10,8 @@ import { bundlePage, bundleScript, bundleThread, copyModules, folders, WEB } fro
 const { wasm, out } = folders("build_extension.mjs");
 const modules = await copyModules(wasm, out);
 await bundleThread(out);
-await bundlePage(out, "offscreen", "extension/src/offscreen.ts", modules);
-for (const name of ["background", "popup"]) await bundleScript(out, name, `extension/src/${name}.ts`);
+for (const name of ["offscreen", "popup"]) await bundlePage(out, name, `extension/src/${name}.ts`, modules);
+await bundleScript(out, "background", "extension/src/background.ts");
 for (const name of ["manifest.json", "popup.html", "popup.css", "offscreen.html"]) {
   cpSync(join(WEB, "extension", name), join(out, name));
 }

@@ -22,6 +22,7 @@ const PARAGRAPHS = [
   "When the lamp on the far quay went out, he wrote the hour in a small blue book and said nothing of it to anybody.",
 ];
 const SELECTED = "The blue book lay under the third plank, and only the ferryman knew of it.";
+const TRIED = "The lamp on the far quay was lit again by a hand that";
 /** What no visitor sees, or has written into a field. */
 const NEVER = ["a secret in the script", "the way to another page", "my unsent letter", "my password is tulip", "a note that is not shown", "draft in the editor"];
 const PAGES = {
@@ -161,10 +162,18 @@ test("what was added is trained on, and its update is a part of a published sum"
   await extension.leave();
 });
 
+test("the popup goes on with a text by the version that the round made", async () => {
+  const { popup } = extension;
+  await popup.locator("#beginning").fill(TRIED);
+  await popup.getByRole("button", { name: "Go on" }).click();
+  await popup.waitForFunction(() => /version \d/.test(document.querySelector("#continuation-note").textContent));
+  assert.match(await popup.locator("#continuation").textContent(), /\w/);
+});
+
 test("nothing of the texts is in what left the browser, which all went to the aggregator", async () => {
   const bytes = readFileSync(left);
   assert.ok(bytes.length > 100_000, `${bytes.length} bytes left, the masked update among them`);
-  for (const text of [...PARAGRAPHS, SELECTED, ...NEVER]) assert.equal(traceOf(text, bytes), null);
+  for (const text of [...PARAGRAPHS, SELECTED, TRIED, ...NEVER]) assert.equal(traceOf(text, bytes), null);
   // The same search finds it where it is.
   assert.notEqual(traceOf(PARAGRAPHS[2], Buffer.concat([bytes, Buffer.from(PARAGRAPHS.join("\n\n")), bytes])), null);
 });

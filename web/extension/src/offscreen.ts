@@ -1,14 +1,12 @@
 /** The document that trains: the SDK with its thread, where no window is open. */
 
-import type { Choir, ChoirEvent, Example, PauseCause, Policy, Session } from "@choir/sdk";
-import { asChoirError, CHOIR_4M, createChoir, DEFAULT_POLICY, DEMO_POLICY, parsePassages, sentence } from "@choir/sdk";
+import type { Choir, ChoirEvent, Example, PauseCause, Session } from "@choir/sdk";
+import { asChoirError, createChoir, parsePassages, sentence } from "@choir/sdk";
+import { choirOptions } from "./choir_options.ts";
 import type { Answer, Order, Progress, Settings } from "./messages.ts";
 import { isFor, PROGRESS_PORT } from "./messages.ts";
 
 const IDLE: Progress = { isRunning: false, text: "Not taking part.", problem: null, rounds: [] };
-
-/** The production default, for a task that writes with the built-in decoder too. */
-const POLICY: Policy = { ...DEFAULT_POLICY, baseModels: [...DEFAULT_POLICY.baseModels, CHOIR_4M] };
 
 /** This document is never in view. */
 const OFFSCREEN_PAUSES: readonly PauseCause[] = ["discharging"];
@@ -54,14 +52,9 @@ async function carryOut(order: Order): Promise<Answer> {
 }
 
 /** A choir is joined once, so each attempt has its own. */
-function open({ aggregator, task, engine, policy }: Settings): Choir {
+function open(settings: Settings): Choir {
   choir?.close();
-  choir = createChoir({
-    aggregator: aggregator.replace(/\/$/, ""),
-    engine,
-    policy: policy === "demo" ? DEMO_POLICY : POLICY,
-    ...(task === "" ? {} : { task: task.toLowerCase() }),
-  });
+  choir = createChoir(choirOptions(settings));
   return choir;
 }
 

@@ -2,6 +2,7 @@
 
 import type { EngineWish } from "@choir/sdk";
 import { inWords, siteOf } from "./collection.ts";
+import { GoingOn } from "./going_on.ts";
 import type { Answer, Command, Progress, Settings } from "./messages.ts";
 import { PROGRESS_PORT } from "./messages.ts";
 import { read } from "./storage.ts";
@@ -11,6 +12,10 @@ const site = element("site", HTMLInputElement);
 const join = element("join", HTMLButtonElement);
 const leave = element("leave", HTMLButtonElement);
 const problem = element("problem", HTMLElement);
+const goingOn = new GoingOn((continuation, note) => {
+  element("continuation", HTMLElement).textContent = continuation;
+  element("continuation-note", HTMLElement).textContent = note;
+});
 let isWatching = false;
 let whileIdle = "Not taking part.";
 
@@ -19,6 +24,7 @@ join.addEventListener("click", () => void send({ to: "background", kind: "join" 
 leave.addEventListener("click", () => void send({ to: "background", kind: "leave" }));
 element("forget", HTMLButtonElement).addEventListener("click", () => void send({ to: "background", kind: "forget" }));
 onSubmit("site-form", () => void send({ to: "background", kind: "site", site: site.value, isUsed: true }));
+onSubmit("go-on", () => void goOn());
 onSubmit("settings", () => void send({ to: "background", kind: "settings", settings: typedSettings() }));
 chrome.storage.onChanged.addListener(() => void showStored());
 
@@ -26,8 +32,16 @@ watch();
 void showStored(true);
 void proposeSite();
 
+async function goOn(): Promise<void> {
+  const { task, settings } = await read();
+  const text = element("beginning", HTMLTextAreaElement).value;
+  if (task?.payload === "language" && text.trim() !== "") await goingOn.goOn(text, task, settings);
+}
+
 async function send(command: Command): Promise<void> {
   problem.textContent = "";
+  // Another task, or none, is another model.
+  if (command.kind === "consent" || command.kind === "settings" || command.kind === "forget") goingOn.close();
   if (command.kind === "consent" && command.given) element("task", HTMLElement).textContent = "Asking for the task.";
   const { problem: found } = (await chrome.runtime.sendMessage(command)) as Answer;
   await showStored();
@@ -71,7 +85,7 @@ async function showStored(withSettings = false): Promise<void> {
   element("task", HTMLElement).textContent = about;
   const isWriting = task?.payload === "language";
   element("how-labelled", HTMLElement).hidden = isWriting;
-  element("how-plain", HTMLElement).hidden = !isWriting;
+  for (const id of ["how-plain", "going-on"]) element(id, HTMLElement).hidden = !isWriting;
   if (notice !== null) problem.textContent = notice;
   const command = (known: string): Command => ({ to: "background", kind: "site", site: known, isUsed: false });
   element("sites", HTMLElement).replaceChildren(...sites.map((known) => item(known, "No longer", () => send(command(known)))));
