@@ -6,6 +6,8 @@
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[cfg(feature = "chat")]
+mod chat;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod clock;
 #[cfg(feature = "burn-wgpu")]
@@ -29,6 +31,8 @@ mod language_task;
 mod llama2c_tokenizer;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod measure;
+#[cfg(feature = "chat")]
+mod memory_limit;
 #[cfg(feature = "protocol")]
 mod participation;
 #[cfg(any(feature = "wgsl", feature = "cpu"))]
@@ -46,6 +50,8 @@ mod trainer;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod workload;
 
+#[cfg(feature = "chat")]
+pub use chat::{ChatError, read_chat_files, render_chat};
 #[cfg(feature = "protocol")]
 pub use epsilon::epsilon;
 pub use error::ApiError;

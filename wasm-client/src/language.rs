@@ -4,7 +4,7 @@
 //! All of it computes on what it is given. Files, seeds and clocks are the caller's.
 
 pub mod bits;
-#[cfg(feature = "language")]
+#[cfg(feature = "chat")]
 pub mod chat;
 pub mod comparisons;
 pub mod dataset;

@@ -19,6 +19,12 @@ impl ApiError {
             message: reason.to_string(),
         }
     }
+
+    /// Its code and its text.
+    #[cfg(feature = "chat")]
+    pub(super) fn into_parts(self) -> (&'static str, String) {
+        (self.code, self.message)
+    }
 }
 
 impl From<ApiError> for JsValue {
@@ -39,7 +45,8 @@ impl From<serde_wasm_bindgen::Error> for ApiError {
     feature = "protocol",
     feature = "wgsl",
     feature = "cpu",
-    feature = "burn"
+    feature = "burn",
+    feature = "chat"
 ))]
 pub(super) fn to_js<T: Serialize>(value: &T) -> Result<JsValue, ApiError> {
     let serializer = serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true);

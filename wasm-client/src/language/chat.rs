@@ -1,4 +1,5 @@
-//! A model's own chat template: Jinja, as `tokenizer_config.json` has it in `chat_template`.
+//! A model's own chat template: Jinja, as `tokenizer_config.json` has it in `chat_template`, or a file
+//! of its own ([`ChatFiles`]).
 //!
 //! What a template may use is what Hugging Face's transformers gives it
 //! (huggingface/transformers:src/transformers/utils/chat_template_utils.py): `messages`,
@@ -6,17 +7,27 @@
 //! blocks trimmed, and Python's methods of strings, lists and dictionaries as far as
 //! minijinja-contrib has them. Not given: tools, documents, `tojson`, `strftime_now` (there is no
 //! clock here) and `{% generation %}`. A template that comes to one of them is refused.
+//!
+//! A template is a stranger's program. Steps, depth and length have limits here; what one step may make
+//! of nested lists and how deeply a chain of operators nests has none, so a tab renders in a thread with a
+//! deadline, and in a module with a limit of its memory. Native tools render what their user gave them.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::message::Message;
+pub use files::{ChatFiles, ChatFilesError};
+
+mod files;
 
 const NAME: &str = "chat_template";
-/// Steps after which a template is given up; a message takes some dozens, and each 64 bytes one.
-const STEPS: u64 = 10_000_000;
+/// Steps after which a template is given up; a message takes some dozens, and each 64 bytes one. In a
+/// tab that is a fraction of a second.
+const STEPS: u64 = 1_000_000;
 /// Depth of blocks and expressions: wasm has a small stack.
 const DEPTH: usize = 100;
+/// Bytes of a template; those of published models have a few thousand.
+const LONGEST: usize = 200_000;
 
 /// What can be wrong with a chat template, or with a conversation for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +40,18 @@ pub enum ChatTemplateError {
         line: usize,
         /// What is wrong.
         reason: String,
+    },
+    /// It is longer than any that is meant to be read.
+    #[error("the chat template has {bytes} bytes, more than {LONGEST}")]
+    TooLong {
+        /// What it has.
+        bytes: usize,
+    },
+    /// It would go on without end, or nearly so.
+    #[error("line {line} of the chat template: given up after {STEPS} steps")]
+    GivenUp {
+        /// Line, from 1.
+        line: usize,
     },
     /// It does something that cannot be done.
     #[error("line {line} of the chat template, with this conversation: {reason}")]
@@ -46,6 +69,34 @@ pub enum ChatTemplateError {
         /// What it says.
         message: String,
     },
+}
+
+impl ChatTemplateError {
+    /// The template's line, from 1, where it is known.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::TooLong { .. } => None,
+            Self::Syntax { line, .. }
+            | Self::GivenUp { line }
+            | Self::Rendering { line, .. }
+            | Self::Refused { line, .. } => Some(*line),
+        }
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } | Self::TooLong { .. } => {
+                "take the model's own files, or give another template"
+            }
+            Self::GivenUp { .. } => "give another template, or fewer messages",
+            Self::Rendering { .. } => {
+                "a template may use messages, add_generation_prompt, bos_token and eos_token; tools, \
+                 documents, tojson and dates are not there: give another template"
+            }
+            Self::Refused { .. } => "change the messages as it says",
+        }
+    }
 }
 
 /// What a template did with `raise_exception`.
@@ -72,8 +123,12 @@ impl ChatTemplate {
     /// Parses a template.
     ///
     /// # Errors
-    /// [`ChatTemplateError::Syntax`].
+    /// [`ChatTemplateError::Syntax`], [`ChatTemplateError::TooLong`].
     pub fn new(source: &str) -> Result<Self, ChatTemplateError> {
+        let bytes = source.len();
+        if bytes > LONGEST {
+            return Err(ChatTemplateError::TooLong { bytes });
+        }
         let environment = environment(source).map_err(|error| ChatTemplateError::Syntax {
             line: error.line().unwrap_or(1),
             reason: reason(&error),
@@ -85,7 +140,8 @@ impl ChatTemplate {
     /// `add_generation_prompt`.
     ///
     /// # Errors
-    /// [`ChatTemplateError::Rendering`], [`ChatTemplateError::Refused`].
+    /// [`ChatTemplateError::Rendering`], [`ChatTemplateError::Refused`],
+    /// [`ChatTemplateError::GivenUp`].
     pub fn render(
         &self,
         messages: &[Message],
@@ -137,6 +193,7 @@ fn refusal(error: &Error) -> ChatTemplateError {
     let line = error.line().unwrap_or(1);
     match raised(error) {
         Some(message) => ChatTemplateError::Refused { line, message },
+        None if error.kind() == ErrorKind::OutOfFuel => ChatTemplateError::GivenUp { line },
         None => ChatTemplateError::Rendering {
             line,
             reason: reason(error),

@@ -137,9 +137,43 @@ fn what_is_not_given_is_undefined() {
 
 #[test]
 fn a_template_without_end_is_given_up() {
-    let template = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
-    assert!(matches!(
-        render(template, &[], false),
-        Err(ChatTemplateError::Rendering { line: 1, .. })
-    ));
+    let endless = [
+        "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{% for a in [[1]] recursive %}{{ loop([[1]]) }}{% endfor %}",
+        "{% set n = namespace(x='x') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "{{ 'x' * 99999999999 }}",
+    ];
+    for template in endless {
+        let error = render(template, &[], false).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                ChatTemplateError::GivenUp { line: 1 }
+                    | ChatTemplateError::Rendering { line: 1, .. }
+            ),
+            "{template}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_template_longer_than_any_is_not_read() {
+    let template = " ".repeat(LONGEST + 1);
+    let error = ChatTemplate::new(&template).unwrap_err();
+    assert_eq!(error, ChatTemplateError::TooLong { bytes: LONGEST + 1 });
+    assert_eq!(error.line(), None);
+}
+
+#[test]
+fn every_error_says_what_to_do() {
+    let errors = [
+        render("{% if %}", &[], false).unwrap_err(),
+        render("{{ nothing() }}", &[], false).unwrap_err(),
+        render("{{ raise_exception('no') }}", &[], false).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.remedy().contains("template") || error.remedy().contains("messages"));
+        assert_eq!(error.line(), Some(1));
+    }
 }
