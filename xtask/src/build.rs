@@ -61,6 +61,13 @@ pub(crate) const CPU: Module = Module {
     profile: "release",
     optimise: "-O3",
 };
+/// Chat templates: only for pages that converse.
+pub(crate) const CHAT: Module = Module {
+    name: "chat",
+    features: "chat",
+    profile: "smallest",
+    optimise: "-Oz",
+};
 
 /// Training by burn on burn-wgpu: made to be compared with, not to be served.
 pub(crate) const BURN: Module = Module {
@@ -75,7 +82,7 @@ pub(crate) const BURN: Module = Module {
 /// # Errors
 /// The first program that failed.
 pub(crate) fn run(paths: &Paths, observe: bool) -> Outcome<()> {
-    for module in [PROTOCOL, WGSL, CPU] {
+    for module in [PROTOCOL, WGSL, CPU, CHAT] {
         wasm::build(paths, module)?;
     }
     if observe {

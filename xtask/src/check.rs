@@ -12,7 +12,7 @@ use crate::progress::Step;
 use std::process::Command;
 
 /// What clippy looks at: a name, then cargo's arguments.
-const LINTS: [(&str, &[&str]); 7] = [
+const LINTS: [(&str, &[&str]); 8] = [
     (
         "shared and tools",
         &["-p", "choir-shared", "-p", "xtask", "--all-targets"],
@@ -57,6 +57,17 @@ const LINTS: [(&str, &[&str]); 7] = [
             "choir-wasm-client",
             "--features",
             "cpu,protocol",
+            "--lib",
+            WASM,
+        ],
+    ),
+    (
+        "tab, wasm, chat templates",
+        &[
+            "-p",
+            "choir-wasm-client",
+            "--features",
+            "chat",
             "--lib",
             WASM,
         ],

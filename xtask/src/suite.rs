@@ -64,7 +64,11 @@ const NODE: [(&str, &str, &[&str]); 3] = [
     (
         "wasm modules on Node",
         "wasm-client",
-        &["--test", "tests/known_answers.test.mjs"],
+        &[
+            "--test",
+            "tests/known_answers.test.mjs",
+            "tests/chat.test.mjs",
+        ],
     ),
     (
         "end-to-end tools and specs",
