@@ -5,10 +5,11 @@
 // DIR of --wasm holds one folder per module as wasm-bindgen wrote it. Beside DIR of --out lies
 // afterwards `choir-sdk-<version>.tgz`, made by `npm pack`. `index.js` is for bundlers;
 // `browser.js` is the same for files that are served as they are, and also checks `thread.js`.
+// `chat.js` is an entry of its own, with a thread and a module that nothing else loads.
 import { spawnSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { bundlePage, bundleThread, copyModules, folders, integrityOf, WEB } from "./tools/bundle.mjs";
+import { bundlePage, bundleScript, bundleThread, copyModules, folders, integrityOf, WEB } from "./tools/bundle.mjs";
 
 const SDK = join(WEB, "packages/sdk");
 const ENTRY = "packages/sdk/src/index.ts";
@@ -18,6 +19,9 @@ const modules = await copyModules(wasm, out);
 await bundleThread(out);
 await bundlePage(out, "index", ENTRY, modules);
 await bundlePage(out, "browser", ENTRY, modules, { checkThread: true });
+const chat = await copyModules(wasm, out, { names: ["chat"] });
+await bundleScript(out, "chat_thread", "packages/sdk/src/chat_thread.ts");
+await bundlePage(out, "chat", "packages/sdk/src/chat.ts", chat);
 writeTypes();
 cpSync(join(SDK, "README.md"), join(out, "README.md"));
 for (const name of ["LICENSE-APACHE", "LICENSE-MIT"]) cpSync(join(WEB, "..", name), join(out, name));
@@ -35,7 +39,7 @@ function writeTypes() {
 /** The workspace's manifest without what only the workspace needs. */
 function manifest() {
   const { name, version, description, type, license } = JSON.parse(readFileSync(join(SDK, "package.json"), "utf8"));
-  const entry = (script) => ({ types: "./types/index.d.ts", default: script });
+  const entry = (script, types = "./types/index.d.ts") => ({ types, default: script });
   return {
     name,
     version,
@@ -46,6 +50,7 @@ function manifest() {
     exports: {
       ".": entry("./index.js"),
       "./browser.js": entry("./browser.js"),
+      "./chat": entry("./chat.js", "./types/chat.d.ts"),
       "./thread": "./thread.js",
       "./wasm/*": "./wasm/*",
       "./integrity.json": "./integrity.json",

@@ -9,7 +9,7 @@ import { build, transform } from "esbuild";
 
 export const WEB = dirname(dirname(fileURLToPath(import.meta.url)));
 const MODULES = ["protocol", "wgsl", "cpu", "burn"];
-const REQUIRED = ["protocol", "wgsl", "cpu"];
+const REQUIRED = ["protocol", "wgsl", "cpu", "chat"];
 const OPTIONS = {
   bundle: true,
   minify: true,
@@ -40,12 +40,12 @@ export function integrityOf(file) {
 }
 
 /**
- * The modules that are built, each its script minified as `wasm/<name>/module.js` and its wasm as
+ * The modules of training that are built, or those of `names`, each its script minified as `wasm/<name>/module.js` and its wasm as
  * `module.wasm`. With `observe` the protocol module of tests is taken. Returns their names.
  */
-export async function copyModules(wasm, out, { observe = false } = {}) {
+export async function copyModules(wasm, out, { observe = false, names = MODULES } = {}) {
   const copied = [];
-  for (const module of MODULES) {
+  for (const module of names) {
     const from = join(wasm, module === "protocol" && observe ? "protocol-observe" : module);
     if (existsSync(from)) {
       await copyModule(from, join(out, "wasm", module));

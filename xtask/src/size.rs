@@ -1,4 +1,5 @@
-//! `cargo xtask size`: what a visitor downloads, compressed as a server would.
+//! `cargo xtask size`: what a visitor downloads, compressed as a server would, and what the SDK's
+//! pages may load besides.
 
 use crate::failure::{AtPath, Failure, Outcome};
 use crate::paths::Paths;
@@ -41,7 +42,7 @@ pub(crate) fn run(paths: &Paths, json: Option<PathBuf>) -> Outcome<()> {
     Ok(())
 }
 
-/// Compresses every file of the built site.
+/// Compresses every file of the built site, and those that only pages with the SDK load.
 ///
 /// # Errors
 /// `Program` where the script fails.
@@ -52,7 +53,9 @@ pub(crate) fn measure(paths: &Paths) -> Outcome<Value> {
         .current_dir(paths.root.join("e2e"))
         .arg("size.mjs")
         .arg(paths.site(false));
-    script.arg(setup::model_files(paths).tokenizer);
+    script
+        .arg(setup::model_files(paths).tokenizer)
+        .arg(paths.out.join("sdk"));
     let printed = program::run(&step, &mut script)?;
     step.done("");
     serde_json::from_str(&printed).map_err(|error| Failure::Data(error.to_string()))

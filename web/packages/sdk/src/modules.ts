@@ -249,6 +249,29 @@ export interface EngineModule {
   measureProduct(): Promise<number>;
 }
 
+/** What a chat model's files say of conversations. */
+export interface ChatFiles {
+  /** Jinja. */
+  readonly template: string;
+  /** Starts a text. */
+  readonly bosToken: string | null;
+  /** Ends a text. */
+  readonly eosToken: string | null;
+}
+
+/** A message of a conversation. */
+export interface ChatMessage {
+  /** `system`, `user` or `assistant`, as far as the model's template knows them. */
+  readonly role: string;
+  readonly content: string;
+}
+
+/** Chat templates. Its errors have the template's `line` beside code and message. */
+export interface ChatModule {
+  readChatFiles(tokenizerConfig: string, templateFile?: string): ChatFiles;
+  renderChat(files: ChatFiles, messages: readonly ChatMessage[], addGenerationPrompt: boolean): string;
+}
+
 export type ModuleName = "protocol" | "wgsl" | "cpu" | "burn";
 
 /** What wasm-bindgen writes: the script's default export compiles the wasm that it is given. */
@@ -273,19 +296,20 @@ export class Modules {
   #load(name: ModuleName): Promise<unknown> {
     const known = this.#loaded.get(name);
     if (known !== undefined) return known;
-    const loading = this.#fetch(name);
+    const loading = loadModule(this.table, name);
     this.#loaded.set(name, loading);
     loading.catch(() => this.#loaded.delete(name));
     return loading;
   }
+}
 
-  async #fetch(name: ModuleName): Promise<unknown> {
-    const files = this.table[name];
-    if (files === undefined) throw new ChoirError("missing-file", `this build of Choir has no module "${name}"`);
-    const { script, wasm } = files;
-    await fetchChecked(script);
-    const module = (await import(/* @vite-ignore */ script.url)) as WasmScript;
-    await module.default({ module_or_path: await fetchChecked(wasm) });
-    return module;
-  }
+/** Fetches a module and compiles it, where its files are those that were built. */
+export async function loadModule(table: ModuleTable, name: ModuleName | "chat"): Promise<unknown> {
+  const files = table[name];
+  if (files === undefined) throw new ChoirError("missing-file", `this build of Choir has no module "${name}"`);
+  const { script, wasm } = files;
+  await fetchChecked(script);
+  const module = (await import(/* @vite-ignore */ script.url)) as WasmScript;
+  await module.default({ module_or_path: await fetchChecked(wasm) });
+  return module;
 }
