@@ -5,15 +5,16 @@ const NOT_SCORED = 0xffffffff;
 /** Bytes of a piece: files come in any chunking. */
 const PIECE = 1000;
 
-async function bytes(url) {
+export async function bytes(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
-const text = async (url) => new TextDecoder().decode(await bytes(url));
+export const text = async (url) => new TextDecoder().decode(await bytes(url));
 
-async function load(engine, { folder, weights }, config) {
+/** The model of a folder, by the classes of an engine's module. */
+export async function load(engine, { folder, weights }, config) {
   const model = await engine.LanguageModel.open();
   model.beginWeights(config);
   for (const file of weights) {
