@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { launchWithExtension } from "./browser.mjs";
 
 const MINUTES = 60_000;
+/** Looks into the menu, 50 ms apart. */
+const TRIES = 100;
 
 export class Extension {
   /** Launches a browser with it, and opens its popup as a page. */
@@ -85,11 +87,18 @@ export class Extension {
     return this.background.evaluate(([event, tab]) => chrome.contextMenus.onClicked.dispatch(event, tab), [event, { id: tab, url: page.url() }]);
   }
 
-  /** Whether the menu has an entry of that id. */
-  offers(menuItemId) {
+  /**
+   * Whether the menu has an entry of that id. The popup may show a change a moment before the menu has
+   * it: what is expected is waited for.
+   */
+  offers(menuItemId, expected) {
     return this.background.evaluate(
-      (id) => new Promise((resolve) => chrome.contextMenus.update(id, {}, () => resolve(chrome.runtime.lastError === undefined))),
-      menuItemId,
+      async ([id, expected, tries]) => {
+        const has = () => new Promise((resolve) => chrome.contextMenus.update(id, {}, () => resolve(chrome.runtime.lastError === undefined)));
+        for (let left = tries; left > 0 && (await has()) !== expected; left--) await new Promise((resolve) => setTimeout(resolve, 50));
+        return has();
+      },
+      [menuItemId, expected, TRIES],
     );
   }
 

@@ -26,11 +26,14 @@ export class GoingOn {
   /** Goes on with a text by the newest global adapter. */
   async goOn(text: string, task: TaskSummary, settings: Settings): Promise<void> {
     const assistant = (this.#assistant ??= this.#open(task, settings));
+    let last = "";
     try {
       for await (const suggestion of assistant.suggest(text)) {
         const adapter = suggestion.version === 0 ? "the base model" : `version ${suggestion.version}`;
-        this.#show(suggestion.text, `By ${adapter}; nothing of this text has left the browser.`);
+        last = suggestion.text;
+        this.#show(last, `By ${adapter}; nothing of this text has left the browser.`);
       }
+      if (last.trim() === "") this.#show("", "The model would end the text here.");
     } catch (thrown) {
       this.close();
       this.#show("", `Not possible right now: ${asChoirError(thrown).message}.`);
