@@ -39,6 +39,8 @@ mod participation;
 mod passages;
 #[cfg(any(feature = "wgsl", feature = "cpu", feature = "burn"))]
 mod plan;
+#[cfg(all(feature = "cpu", not(feature = "wgsl")))]
+mod portions;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
 #[cfg(feature = "protocol")]

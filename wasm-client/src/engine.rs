@@ -29,6 +29,7 @@ mod optimizer;
 mod preparation;
 pub mod quantised;
 pub mod record;
+pub mod summed_gradient;
 #[cfg(feature = "wgsl")]
 pub mod wgsl;
 

@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod language;
 mod language_prepare;
 pub mod language_task;
+pub mod portions;
 pub mod preferences;
 pub mod prepare;
 pub mod resume;

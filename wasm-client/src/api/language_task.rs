@@ -12,7 +12,7 @@ use super::error::{ApiError, to_js};
 use super::language_model::text::Text;
 use super::language_model::views::{no_text, rows};
 use super::plan::PlanView;
-use super::trainer::{CountsView, InfoView, PreparationView, StepsView};
+use super::trainer::{CountsView, GradientView, InfoView, PreparationView, StepsView};
 use crate::engine::OptimizerState;
 use crate::train::language_task::LanguageTaskTrainer;
 
@@ -27,9 +27,9 @@ struct EvaluationView {
 /// Trains one language task on this module's engine.
 #[wasm_bindgen]
 pub struct LanguageTrainer {
-    inner: LanguageTaskTrainer<DeviceEngine>,
+    pub(super) inner: LanguageTaskTrainer<DeviceEngine>,
     /// A text under way, by the adapter as it was when it began.
-    text: Option<Text>,
+    pub(super) text: Option<Text>,
 }
 
 #[wasm_bindgen]
@@ -192,14 +192,17 @@ impl LanguageTrainer {
         Err(no_classifier())
     }
 
-    /// Refused: a language task has no classifier.
+    /// Mean loss of a scored token and flat gradient on all of these rows as one batch. The adapter
+    /// stays as it is.
     pub async fn gradient(
         &mut self,
-        _tokens: Vec<u32>,
-        _starts: Vec<u32>,
-        _labels: Vec<u32>,
+        tokens: Vec<u32>,
+        starts: Vec<u32>,
+        labels: Vec<u32>,
     ) -> Result<JsValue, ApiError> {
-        Err(no_classifier())
+        self.text = None;
+        let rows = rows(&tokens, &starts, &labels)?;
+        to_js(&GradientView::from(self.inner.gradient(&rows).await?))
     }
 
     /// Refused: a language task has no classifier.

@@ -17,6 +17,7 @@ use super::plan::PlanView;
 use crate::engine::quantised::WeightPrecision;
 use crate::engine::{DeviceInfo, EngineError, OptimizerState, Preparation, StepCounts};
 use crate::train::batch::Examples;
+use crate::train::step::LossAndGradient;
 use crate::train::{self, TrainError};
 
 #[derive(Serialize)]
@@ -68,10 +69,19 @@ impl From<StepCounts> for CountsView {
 }
 
 #[derive(Serialize)]
-struct GradientView {
+pub(super) struct GradientView {
     loss: f32,
     #[serde(with = "serde_wasm_bindgen::preserve")]
     gradient: Float32Array,
+}
+
+impl From<LossAndGradient> for GradientView {
+    fn from(found: LossAndGradient) -> Self {
+        Self {
+            loss: found.loss,
+            gradient: Float32Array::from(found.gradient.as_slice()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -132,7 +142,7 @@ impl PreparationView {
 /// Trains one task on this module's engine.
 #[wasm_bindgen]
 pub struct Trainer {
-    inner: train::Trainer<DeviceEngine>,
+    pub(super) inner: train::Trainer<DeviceEngine>,
 }
 
 #[wasm_bindgen]
@@ -265,14 +275,8 @@ impl Trainer {
         starts: Vec<u32>,
         labels: Vec<u32>,
     ) -> Result<JsValue, ApiError> {
-        let found = self
-            .inner
-            .gradient(&examples(tokens, starts, labels)?)
-            .await?;
-        to_js(&GradientView {
-            loss: found.loss,
-            gradient: Float32Array::from(found.gradient.as_slice()),
-        })
+        let examples = examples(tokens, starts, labels)?;
+        to_js(&GradientView::from(self.inner.gradient(&examples).await?))
     }
 
     /// Loss, accuracy and predictions on labelled examples.

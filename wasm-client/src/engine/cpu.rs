@@ -86,6 +86,13 @@ impl CpuKernels {
         }
     }
 
+    /// Puts this in the place of the last gradient.
+    pub(in crate::engine) fn load_gradient(&mut self, flat: &[f32]) -> Result<(), EngineError> {
+        checks::length("gradient", self.gradient.len(), flat.len())?;
+        self.gradient.copy_from_slice(flat);
+        Ok(())
+    }
+
     fn trained(&self, range: &Range<usize>) -> &[f32] {
         &self.adapter[range.clone()]
     }

@@ -83,6 +83,16 @@ impl Examples {
         self.len() == 0
     }
 
+    /// Tokens of all sequences, one after the other.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Where each sequence begins, and at the end the number of tokens.
+    pub fn starts(&self) -> &[u32] {
+        &self.starts
+    }
+
     /// One label for each sequence, or none.
     pub fn labels(&self) -> &[u32] {
         &self.labels
@@ -110,6 +120,21 @@ impl Examples {
             batch.labels.extend(self.labels.get(index));
         }
         batch
+    }
+
+    /// The sequences of these indices.
+    pub fn pick(&self, indices: &[usize]) -> Self {
+        let Batch {
+            tokens,
+            token_starts: starts,
+            labels,
+            ..
+        } = self.batch(indices, 0);
+        Self {
+            tokens,
+            starts,
+            labels,
+        }
     }
 
     /// The sequences of consecutive indices.
@@ -227,6 +252,7 @@ mod tests {
         assert_eq!(batch.labels, [2, 0]);
         let slice = Examples::pack(sequences[1..].iter().copied(), vec![1, 2]).unwrap();
         assert_eq!(examples.slice(1..3), slice);
+        assert_eq!(examples.pick(&[1, 2]), slice);
         assert_eq!(examples.runs(3), [0..2, 2..3]);
         assert_eq!(examples.runs(1), [0..1, 1..2, 2..3]);
     }

@@ -1,6 +1,7 @@
 //! Training and scoring of a decoder on rows of tokens.
 
 use super::TrainError;
+use super::step::LossAndGradient;
 use crate::engine::decoder::{DecoderEngine, NOT_SCORED};
 use crate::engine::{AdamW, Batch, EngineError};
 use crate::language::dataset::Row;
@@ -114,14 +115,20 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
     /// # Errors
     /// [`EngineError::NotFinite`] where the loss is no number, else those of the engine.
     pub async fn step(&mut self, rows: &[&Row]) -> Result<f32, TrainError> {
-        let (batch, labels) = self.batch(rows);
-        self.engine.begin(&batch, true)?;
-        self.decoder.drop_out(Some(self.dropout_seed));
-        let recorded = self.decoder.loss(&mut self.engine, &labels);
-        self.decoder.drop_out(None);
-        recorded?;
-        self.dropout_seed = self.dropout_seed.wrapping_add(1);
+        self.record_step(rows)?;
         self.finish_step().await
+    }
+
+    /// What a step on these rows would be taken by; the adapter stays as it is.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub async fn gradient(&mut self, rows: &[&Row]) -> Result<LossAndGradient, TrainError> {
+        self.record_step(rows)?;
+        self.engine.backward()?;
+        let loss = self.loss().await?;
+        let gradient = self.engine.read_gradient().await?;
+        Ok(LossAndGradient { loss, gradient })
     }
 
     /// One step on the sum of the rows' losses, those of each row times its weight; yields the sum.
@@ -196,6 +203,16 @@ impl<E: DecoderEngine> LanguageTrainer<E> {
         let mut reference = self.decoder.clone();
         reference.attach(DecoderAdapter::default());
         log_probabilities(&mut self.engine, &reference, rows).await
+    }
+
+    fn record_step(&mut self, rows: &[&Row]) -> Result<(), TrainError> {
+        let (batch, labels) = self.batch(rows);
+        self.engine.begin(&batch, true)?;
+        self.decoder.drop_out(Some(self.dropout_seed));
+        let recorded = self.decoder.loss(&mut self.engine, &labels);
+        self.decoder.drop_out(None);
+        self.dropout_seed = self.dropout_seed.wrapping_add(1);
+        Ok(recorded?)
     }
 
     async fn finish_step(&mut self) -> Result<f32, TrainError> {

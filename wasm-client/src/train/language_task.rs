@@ -20,6 +20,8 @@ use crate::model::decoder::{DecoderAdapter, DecoderShape};
 use crate::model::decoder_loader::DecoderLoader;
 use crate::model::llama2c::Llama2cCheckpoint;
 
+mod portions;
+
 /// Rows of one forward pass of an evaluation.
 const ROWS: usize = 8;
 

@@ -10,6 +10,7 @@ use choir_shared::task::{
 use choir_wasm_client::adapter::initial::{Sources, initial_adapter};
 use choir_wasm_client::engine::EngineError;
 use choir_wasm_client::engine::cpu::CpuKernels;
+use choir_wasm_client::engine::decoder::NOT_SCORED;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::generate::Continuation;
 use choir_wasm_client::language::dataset::{Row, sliding};
@@ -247,4 +248,81 @@ fn a_text_that_is_rewound_goes_on_as_one_that_was_read_anew() {
         text.rewind(beyond),
         Err(EngineError::OutOfRange { value, .. }) if value == beyond
     ));
+}
+
+/// Rows of which different numbers of tokens are scored.
+fn mixed_rows() -> Vec<Row> {
+    let mut rows = rows();
+    for (at, row) in rows.iter_mut().enumerate() {
+        let unscored = at * 3 % row.labels.len();
+        row.labels[..unscored].fill(NOT_SCORED);
+    }
+    rows
+}
+
+#[test]
+fn steps_in_portions_are_the_steps_of_one_thread() {
+    for batch_size in [1, 2, 5] {
+        let mut task = task();
+        task.training.batch_size = batch_size;
+        let [mut alone, mut first, mut second] = [(); 3].map(|()| {
+            let mut trainer = trainer(task.clone());
+            trainer.set_adapter(&version_zero(&task)).expect("zero");
+            trainer.set_rows(mixed_rows(), 3).expect("rows");
+            trainer
+        });
+        for _ in 0..8 {
+            let expected = pollster::block_on(alone.steps(1)).expect("a step")[0];
+            let adapter = pollster::block_on(first.adapter()).expect("the adapter");
+            second.set_adapter(&adapter).expect("an adapter");
+            let (mut loss, mut sum) = (0.0, vec![0.0; adapter.len()]);
+            let portions = first.next_portions(2).expect("portions");
+            assert_eq!(portions.len(), usize::from(batch_size).min(2));
+            for (at, portion) in portions.iter().enumerate() {
+                let thread = if at == 0 { &mut first } else { &mut second };
+                let found = pollster::block_on(thread.gradient(&portion.examples));
+                let found = found.expect("a gradient");
+                loss += portion.weight * f64::from(found.loss);
+                for (sum, value) in sum.iter_mut().zip(&found.gradient) {
+                    *sum += portion.weight as f32 * value;
+                }
+            }
+            first.apply_gradient(&sum).expect("a step");
+            let error = (loss / f64::from(expected) - 1.0).abs();
+            assert!(error <= 1e-5, "{batch_size}: {loss} for {expected}");
+        }
+        let found = pollster::block_on(first.adapter()).expect("the adapter");
+        let expected = pollster::block_on(alone.adapter()).expect("the adapter");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() <= 2e-4, "{found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn with_dropout_a_batch_is_one_portion_and_its_step_the_same() {
+    let mut task = task();
+    if let Payload::Language(language) = &mut task.payload {
+        let dropout = 0.5;
+        language.adapter.lora = Some(DecoderLoraConfig { dropout, ..lora() });
+    }
+    let [mut alone, mut first] = [(); 2].map(|()| {
+        let mut trainer = trainer(task.clone());
+        trainer.set_adapter(&version_zero(&task)).expect("zero");
+        trainer.set_rows(rows(), 3).expect("rows");
+        trainer
+    });
+    for _ in 0..4 {
+        let expected = pollster::block_on(alone.steps(1)).expect("a step")[0];
+        let portions = first.next_portions(2).expect("portions");
+        assert_eq!(portions.len(), 1);
+        let found = pollster::block_on(first.gradient(&portions[0].examples));
+        let found = found.expect("a gradient");
+        first.apply_gradient(&found.gradient).expect("a step");
+        assert_eq!(found.loss, expected);
+    }
+    assert_eq!(
+        pollster::block_on(first.adapter()).expect("the adapter"),
+        pollster::block_on(alone.adapter()).expect("the adapter")
+    );
 }
