@@ -216,6 +216,26 @@ test("without the visitor's wish no examples are kept: the same ones go on, othe
   await visitor.end();
 });
 
+test("on the CPU a second thread takes part: the model is downloaded once, and forgetting ends both", PATIENCE, async () => {
+  const visitor = await openVisitor();
+  const { page, address, witness, asked } = visitor;
+  await openDemo(page, address, { task: longTask, engine: "cpu", threads: 2 });
+  await takePart(page, shares[0]);
+  const inTwo = () => window.choirDemo.events.some((event) => event.kind === "step" && event.threads === 2);
+  await page.waitForFunction(inTwo, null, PATIENCE);
+  const objects = beyondThePage(witness.sendings).filter((path) => path.startsWith("/v1/objects/"));
+  assert.ok(objects.length > 0);
+  assert.equal(new Set(objects).size, objects.length, "no object is asked for twice");
+  await page.locator("#forget").click();
+  await page.waitForFunction(() => document.querySelector("#forget-note").textContent.startsWith("Forgotten"));
+  await pause(page);
+  const [sent, sentAsked] = [witness.sendings.length, asked.length];
+  await pause(page);
+  assertOnlyThePage(visitor, sent, sentAsked);
+  assert.deepEqual(await storedIn(page), { caches: [], databases: [], files: [], local: [] });
+  await visitor.end();
+});
+
 /** What a browser tells of a tab and its battery, in a test's hands. */
 function tellsWhatItIsTold() {
   const battery = Object.assign(new EventTarget(), { charging: true });

@@ -3,10 +3,12 @@
 const PATIENCE_MS = 120_000;
 
 /** Opens the page and waits until it has read what its task is. */
-export async function openDemo(page, address, { task, engine, seed, policy = "demo", helper }) {
+export async function openDemo(page, address, { task, engine, seed, threads = 1, policy = "demo", helper }) {
   const url = new URL(address);
   if (task) url.searchParams.set("task", task);
   if (engine) url.searchParams.set("engine", engine);
+  // Several tabs share the machine's cores as they are.
+  url.searchParams.set("threads", String(threads));
   url.searchParams.set("policy", policy);
   if (helper) url.searchParams.set("helper", helper);
   // All of a share is trained on: what is held out is evaluated elsewhere.

@@ -122,7 +122,7 @@ async function train(kept: Checkpoint | null, steps: number, goOn = () => true, 
     },
   } as unknown as CheckpointFiles;
   const examples = { tokens: new Uint32Array(), starts: new Uint32Array(), labels: new Uint32Array(), truncated: 0 };
-  const work = { trainer: trainer as unknown as EngineTrainer, examples, steps, seed: 1n, lock: new Lock(), goOn, gate };
+  const work = { trainer: trainer as unknown as EngineTrainer, joint: null, examples, steps, seed: 1n, lock: new Lock(), goOn, gate };
   const { after } = await runResumableSteps({
     ...work,
     key: KEY,

@@ -9,7 +9,7 @@ import { FIRST_STATE, fold } from "../demo/src/state.ts";
 
 const foldAll = (events: readonly ChoirEvent[]) => events.reduce(fold, FIRST_STATE);
 const training = (version: number, from = 0): ChoirEvent => ({ kind: "training", version, steps: 2, from });
-const step = (number: number, loss: number): ChoirEvent => ({ kind: "step", step: number, steps: 2, loss, milliseconds: 5 });
+const step = (number: number, loss: number): ChoirEvent => ({ kind: "step", step: number, steps: 2, loss, milliseconds: 5, threads: 1 });
 
 test("training anew from a version starts its curve anew and keeps the others", () => {
   const { losses } = foldAll([training(0), step(1, 3), training(1), step(1, 2), training(1), step(1, 2.5)]);

@@ -17,6 +17,7 @@ const settings = readSettings(new URLSearchParams(location.search));
 const options = {
   policy: settings.policy,
   ...(settings.task === null ? {} : { task: settings.task }),
+  ...(settings.threads === null ? {} : { cpuThreads: settings.threads }),
 };
 
 let state: DemoState = FIRST_STATE;

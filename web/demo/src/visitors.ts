@@ -50,6 +50,8 @@ export class SimulatedVisitors {
       const choir = createChoir({
         ...this.options,
         engine,
+        // They share the machine's cores as they are.
+        cpuThreads: 1,
         uploadCount: UNCOUNTED,
         visitor: `simulated visitor ${number}`,
         records: false,

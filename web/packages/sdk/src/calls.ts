@@ -8,7 +8,7 @@ import type { ChoirEvent, EngineKind, EngineReport, EngineWish, Evaluation, Roun
 import type { Example } from "./examples.ts";
 import type { ModuleTable } from "./files.ts";
 import type { HeldOutOptions } from "./held_out.ts";
-import type { SamplingSettings } from "./modules.ts";
+import type { SamplingSettings, TaskStatus } from "./modules.ts";
 import type { Policy } from "./policy.ts";
 import type { SuggestionEnd } from "./suggestion_end.ts";
 
@@ -40,6 +40,22 @@ export interface OpenArgs {
   readonly keepExamples: boolean;
   /** Most bytes of GPU memory that training may take. */
   readonly maxGpuBytes: number | null;
+  /** Most threads that engine cpu trains in; `null` for the SDK's own choice. */
+  readonly cpuThreads: number | null;
+}
+
+/** What a sibling of the training thread is opened with. */
+export interface SiblingArgs {
+  readonly origin: Origin;
+  /** As in [`Keeping`]. */
+  readonly by: string;
+  readonly status: TaskStatus;
+}
+
+/** What some examples say of an adapter: the mean over them. */
+export interface Gradient {
+  readonly loss: number;
+  readonly gradient: Float32Array;
 }
 
 export interface PredictArgs {
@@ -130,6 +146,13 @@ export type Calls = {
   hold: { args: { readonly reason: string | null }; result: null };
   useEngine: { args: { readonly engine: EngineKind }; result: null };
   leave: { args: Record<never, never>; result: null };
+  /** To a sibling of the training thread: loads the task's model on engine cpu, from this browser's cache. */
+  openSibling: { args: SiblingArgs; result: null };
+  /** To a sibling: of these examples, by this adapter. */
+  gradient: {
+    args: Record<"tokens" | "starts" | "labels", Uint32Array> & { readonly adapter: Float32Array };
+    result: Gradient;
+  };
 };
 
 export type CallName = keyof Calls;

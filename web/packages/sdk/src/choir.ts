@@ -30,6 +30,11 @@ export interface ChoirOptions {
   readonly policy?: Policy;
   /** `auto` if not given: measures a short product once and takes the faster. */
   readonly engine?: EngineWish;
+  /**
+   * Most threads that engine cpu trains in, one copy of the model each: 2 if not given, and never more
+   * than the machine has cores. 1 for the training thread alone.
+   */
+  readonly cpuThreads?: number;
   /** The training thread's script; `thread.js` beside the page's script if not given. */
   readonly thread?: string | URL;
   /** The folder of the wasm modules, with a slash at its end; `wasm/` beside the page's script if not given. */
@@ -105,10 +110,10 @@ class PageChoir implements Choir {
     if (this.#session !== null) throw new ChoirError("closed", "this choir has been joined already");
     const summary = await this.describe();
     if (summary === null) throw new ChoirError("bad-task", "the site has no task yet");
-    const { policy = DEFAULT_POLICY, uploadCount = browserUploadCount() } = this.#options;
+    const { policy = DEFAULT_POLICY, uploadCount = browserUploadCount(), cpuThreads = null } = this.#options;
     const engine = join.engine ?? this.#options.engine ?? "auto";
     const receipt = () => this.receipt();
-    const setup = { ...join, task: summary.task, engine, policy, uploadCount, receipt };
+    const setup = { ...join, task: summary.task, engine, cpuThreads, policy, uploadCount, receipt };
     this.#session = new Session(this.#thread(), this.#events, setup);
     return this.#session;
   }

@@ -121,6 +121,8 @@ export type ChoirEvent =
       readonly steps: number;
       readonly loss: number;
       readonly milliseconds: number;
+      /** That took it: more than one where siblings of the training thread took part. */
+      readonly threads: number;
     }
   /** No step is taken until `resumed`; a checkpoint is written first, where any are. */
   | { readonly kind: "paused"; readonly reason: string; readonly step: number; readonly steps: number }

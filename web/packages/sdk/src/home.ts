@@ -13,6 +13,9 @@ import { ObjectStore } from "./objects.ts";
 import { ReceiptBook } from "./receipt.ts";
 
 export interface Home {
+  readonly origin: Origin;
+  /** As in [`Keeping`]. */
+  readonly by: string;
   readonly modules: Modules;
   readonly protocol: ProtocolModule;
   readonly aggregator: Aggregator;
@@ -46,5 +49,5 @@ export async function openHome(
   const objects = new ObjectStore(aggregator, newHash);
   const ledger = records ? new LedgerBook(notes, (...of) => protocol.epsilon(...of)) : null;
   const checkpoints = records ? new CheckpointFiles(newHash) : null;
-  return { modules, protocol, aggregator, objects, receipt, ledger, checkpoints };
+  return { origin, by, modules, protocol, aggregator, objects, receipt, ledger, checkpoints };
 }

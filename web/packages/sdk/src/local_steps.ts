@@ -4,6 +4,8 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { ChoirError } from "./errors.ts";
 import type { ChoirEvent } from "./events.ts";
 import type { Gate } from "./gate.ts";
+import type { JointSteps } from "./joint_steps.ts";
+import { takeAlone } from "./joint_steps.ts";
 import type { Lock } from "./lock.ts";
 import type { EngineTrainer } from "./modules.ts";
 import type { Labelled } from "./tokens.ts";
@@ -15,6 +17,8 @@ const MOST_TOGETHER = 16;
 
 export interface LocalSteps {
   readonly trainer: EngineTrainer;
+  /** Takes the trainer's steps in several threads, where that may be. */
+  readonly joint: JointSteps | null;
   readonly examples: Labelled;
   readonly steps: number;
   /** Orders the batches. */
@@ -43,7 +47,7 @@ export interface StepsTaken {
 
 /** Trains and returns the adapter afterwards. Between steps the thread hears its messages. */
 export async function runLocalSteps(work: LocalSteps): Promise<StepsTaken> {
-  const { trainer, examples, steps, lock, emit, resume } = work;
+  const { trainer, joint, examples, steps, lock, emit, resume } = work;
   await lock.run(() => {
     trainer.setExamples(examples.tokens, examples.starts, examples.labels, work.seed);
     if (resume !== null) trainer.resume(resume.adapter, resume.moments, resume.step);
@@ -55,7 +59,8 @@ export async function runLocalSteps(work: LocalSteps): Promise<StepsTaken> {
     await passGate(work, step);
     if (!work.goOn()) throw new ChoirError("closed", "training was interrupted");
     const count = stepsTogether(work, step, times[times.length - 1]);
-    const { losses, milliseconds } = await lock.run(() => trainer.steps(count));
+    const take = () => joint?.take(count, steps - step) ?? takeAlone(trainer, count);
+    const { losses, milliseconds, threads } = await lock.run(take);
     for (const loss of losses) {
       step += 1;
       if (!Number.isFinite(loss)) {
@@ -63,7 +68,7 @@ export async function runLocalSteps(work: LocalSteps): Promise<StepsTaken> {
       }
       const each = milliseconds / losses.length;
       times.push(each);
-      emit({ kind: "step", step, steps, loss, milliseconds: each });
+      emit({ kind: "step", step, steps, loss, milliseconds: each, threads });
     }
     await work.afterStep(step);
   }

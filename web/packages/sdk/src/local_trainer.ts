@@ -18,12 +18,15 @@ import { Lock } from "./lock.ts";
 import { asFloats, Model, progressOf } from "./model.ts";
 import type { ParticipationHandle, TaskStatus } from "./modules.ts";
 import { observe } from "./observe.ts";
+import { once } from "./once.ts";
 import type { PredictorContext } from "./predictor.ts";
 import { classifyTexts, Predictor } from "./predictor.ts";
 import { report } from "./report.ts";
 import { runResumableSteps } from "./resumable.ts";
+import { jointSteps, Sibling } from "./siblings.ts";
 import { checkPolicy, factsOf, summary } from "./task_view.ts";
 import type { Labelled } from "./tokens.ts";
+import { countOf } from "./tokens.ts";
 import type { Trainer } from "./trainer.ts";
 import { Writer } from "./writer.ts";
 
@@ -69,6 +72,7 @@ export class LocalTrainer implements Trainer {
   #trained: Float32Array | null = null;
   readonly #predictor = once(() => new Predictor(this.#reading()));
   readonly #writer = once(() => new Writer(this.#reading()));
+  readonly #sibling = once(() => new Sibling(this.#emit));
   /** Told once, however long it takes. */
   #waitingFor: string | null = null;
 
@@ -103,6 +107,8 @@ export class LocalTrainer implements Trainer {
     hold: ({ reason }) => this.#hold(reason),
     useEngine: ({ engine }) => this.#useEngine(this.#opened(), engine),
     leave: () => this.#leave(),
+    openSibling: (args) => this.#sibling().open(args),
+    gradient: (args) => this.#sibling().gradient(args),
   };
 
   async #describe({ origin, task, keeping }: Calls["describe"]["args"]): Promise<TaskSummary | null> {
@@ -116,7 +122,7 @@ export class LocalTrainer implements Trainer {
     checkPolicy(status, args.policy);
     this.close();
     this.#emit({ kind: "task", ...summary(args.task, status) });
-    const model = await this.#openModel(status, args.engine, null, args.maxGpuBytes);
+    const model = await this.#openModel(status, args.engine, null, args);
     const { protocol } = this.#at();
     const examplesDigest = digestExamples(args.examples, () => new protocol.StreamHash());
     const earlier = await this.#seedOfCheckpoint(args.task, examplesDigest);
@@ -224,6 +230,7 @@ export class LocalTrainer implements Trainer {
         files: this.#at().checkpoints,
         keep: keepExamples ? examples : null,
         trainer: work.model.trainer,
+        joint: work.model.joint,
         examples: work.training,
         steps: status.localSteps,
         seed: BigInt(work.seed) * 65_536n + BigInt(version),
@@ -252,7 +259,7 @@ export class LocalTrainer implements Trainer {
     work.wantedEngine = null;
     await this.#lock.run(async () => {
       work.model.close();
-      work.model = await this.#openModel(status, wanted, reason, work.args.maxGpuBytes);
+      work.model = await this.#openModel(status, wanted, reason, work.args);
     });
   }
 
@@ -359,9 +366,11 @@ export class LocalTrainer implements Trainer {
     if (work.abort.signal.aborted) throw new ChoirError("closed", "the visitor left");
   }
 
-  #openModel(status: TaskStatus, engine: EngineWish, because: string | null, maxGpuBytes: number | null): Promise<Model> {
-    const { modules, objects } = this.#at();
-    return Model.open(modules, objects, status, engine, because, maxGpuBytes, this.#emit);
+  async #openModel(status: TaskStatus, engine: EngineWish, because: string | null, args: OpenArgs): Promise<Model> {
+    const home = this.#at();
+    const model = await Model.open(home.modules, home.objects, status, engine, because, args.maxGpuBytes, this.#emit);
+    model.joint = jointSteps(model, status, home, args.cpuThreads, this.#emit);
+    return model;
   }
 
   async #status(task: string): Promise<TaskStatus> {
@@ -378,17 +387,6 @@ export class LocalTrainer implements Trainer {
     if (this.#work === null) throw new ChoirError("internal", "open comes first");
     return this.#work;
   }
-}
-
-/** Texts, or rows of tokens. */
-function countOf({ starts }: Labelled): number {
-  return starts.length - 1;
-}
-
-/** What is made when it is first needed. */
-function once<T>(make: () => T): () => T {
-  let made: T | null = null;
-  return () => (made ??= make());
 }
 
 function randomSeed(): number {

@@ -4,6 +4,7 @@ import type { OpenedEngine } from "./engine_choice.ts";
 import { openEngine } from "./engine_choice.ts";
 import { asChoirError, ChoirError } from "./errors.ts";
 import type { ChoirEvent, EngineReport, EngineWish } from "./events.ts";
+import type { JointSteps } from "./joint_steps.ts";
 import type { EngineModule, EngineTrainer, Modules, Preparation, TaskStatus } from "./modules.ts";
 import type { ObjectStore, Progress } from "./objects.ts";
 import { openTokenizer } from "./passages.ts";
@@ -17,6 +18,9 @@ const PROGRESS_EVERY_MS = 100;
 const READINESS_EVERY_MS = 500;
 
 export class Model {
+  /** Takes steps in several threads; of a model that is trained, where that may be. */
+  joint: JointSteps | null = null;
+
   private constructor(
     readonly trainer: EngineTrainer,
     readonly report: EngineReport,
@@ -63,12 +67,14 @@ export class Model {
   }
 
   close(): void {
+    this.joint?.close();
     this.tokenizer.free();
     this.trainer.free();
   }
 }
 
-async function loadWeights(
+/** Gives an engine the task's weights. */
+export async function loadWeights(
   { trainer }: OpenedEngine,
   objects: ObjectStore,
   status: TaskStatus,

@@ -3,6 +3,7 @@
  * when it is first needed, so an engine that is not used is never downloaded.
  */
 
+import type { Gradient } from "./calls.ts";
 import { ChoirError } from "./errors.ts";
 import type { ModuleTable } from "./files.ts";
 import { fetchChecked } from "./files.ts";
@@ -154,6 +155,12 @@ export interface MemoryPlan {
   readonly recomputes: boolean;
 }
 
+/** What one thread computes of a batch. */
+export interface Portion extends Readonly<Record<"tokens" | "starts" | "labels", Uint32Array>> {
+  /** Of its mean in the mean of the whole batch. */
+  readonly weight: number;
+}
+
 /** A model on a device: what the engine modules export. */
 export interface EngineTrainer {
   info(): { readonly device: string; readonly adapter: string };
@@ -178,11 +185,11 @@ export interface EngineTrainer {
   /** Takes so many steps and waits for the device once: a loss for each, and how long all took. */
   steps(count: number): Promise<{ readonly losses: readonly number[]; readonly milliseconds: number }>;
   /** On all of these examples as one batch; the adapter stays as it is. */
-  gradient(
-    tokens: Uint32Array,
-    starts: Uint32Array,
-    labels: Uint32Array,
-  ): Promise<{ readonly loss: number; readonly gradient: Float32Array }>;
+  gradient(tokens: Uint32Array, starts: Uint32Array, labels: Uint32Array): Promise<Gradient>;
+  /** The next batch in at most so many portions, for `gradient` in as many threads. Of engine cpu. */
+  nextPortions?(most: number): readonly Portion[];
+  /** Takes the step by the sum of the portions' gradients, each times its weight. Of engine cpu. */
+  applyGradient?(gradient: Float32Array): void;
   evaluate(
     tokens: Uint32Array,
     starts: Uint32Array,

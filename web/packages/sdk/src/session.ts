@@ -46,6 +46,7 @@ export interface JoinOptions {
 export interface SessionSetup extends JoinOptions {
   readonly task: string;
   readonly engine: EngineWish;
+  readonly cpuThreads: number | null;
   readonly policy: Policy;
   readonly uploadCount: UploadCount;
   /** What has left this browser, as the choir knows it. */
@@ -133,9 +134,9 @@ export class Session implements AsyncIterable<ChoirEvent> {
   }
 
   async #open(): Promise<void> {
-    const { engine, policy, examples, heldOut = DEFAULT_HELD_OUT, seed = null, keepExamples = false } = this.#setup;
+    const { engine, cpuThreads, policy, examples, heldOut = DEFAULT_HELD_OUT, seed = null, keepExamples = false } = this.#setup;
     const maxGpuBytes = this.#setup.maxGpuBytes ?? null;
-    const how = { engine, policy, seed, keepExamples, maxGpuBytes };
+    const how = { engine, cpuThreads, policy, seed, keepExamples, maxGpuBytes };
     await this.#trainer.call("open", { task: this.#task, examples, heldOut, ...how });
   }
 

@@ -22,6 +22,11 @@ export interface Labelled extends PackedTokens {
   readonly labels: Uint32Array;
 }
 
+/** Texts, or rows of tokens. */
+export function countOf({ starts }: Labelled): number {
+  return starts.length - 1;
+}
+
 /** What a task's texts become tokens by. */
 export interface TaskTokenizer {
   /** Packs texts to be classified. */
