@@ -3,7 +3,7 @@
 import { encoder } from "./workload.js";
 
 /** The checkpoint's layout is [out, in], the workload's [in, out]. */
-function transposed({ shape: [rows, columns], values }) {
+export function transposed({ shape: [rows, columns], values }) {
   const result = new Float32Array(values.length);
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = values[i * columns + j];
   return { shape: [columns, rows], values: result };
@@ -39,7 +39,7 @@ function checkpoint({ shape: { layers }, frozen }) {
 }
 
 /** The bytes of a safetensors file: length of the header, header, values. */
-function* safetensors(tensors) {
+export function* safetensors(tensors) {
   const header = {};
   let at = 0;
   for (const [name, { shape, values }] of tensors) {
@@ -54,7 +54,7 @@ function* safetensors(tensors) {
 }
 
 /** The adapter as one vector; the workload has its parts in the same order. */
-function flat(trained) {
+export function flat(trained) {
   const parts = [...trained.values()].map(({ values }) => values);
   const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -79,9 +79,10 @@ function packed({ tokens, targets }, { shape: { sequence }, lengths }) {
 
 /**
  * Makes the model; `module` is the engine's, `config` the task's wire bytes, `precision` that of its
- * frozen matrices, `sizes` the encoder's where it is not the workload.
+ * frozen matrices, `sizes` the encoder's where it is not the workload; steps are taken in so many
+ * `threads`.
  */
-export async function open({ module, config, precision, sizes }) {
+export async function open({ module, config, precision, sizes, threads = 1 }) {
   const engine = await import(module);
   const { memory } = await engine.default();
   const workload = encoder(sizes ?? undefined);
@@ -90,21 +91,34 @@ export async function open({ module, config, precision, sizes }) {
   const { kernels, done } = trainer.prepare();
   let preparedMs = null;
   const prepared = done.then(() => (preparedMs = performance.now() - started));
-  for (const chunk of safetensors(checkpoint(workload))) trainer.addWeights(chunk);
+  const weights = () => safetensors(checkpoint(workload));
+  for (const chunk of weights()) trainer.addWeights(chunk);
   trainer.finishWeights();
   trainer.setAdapter(flat(workload.trained));
   const examples = workload.batches.map((batch) => packed(batch, workload));
+  const joint = threads > 1 ? await openJoint({ trainer, config, payload: "adapter", weights, threads }) : null;
   return {
-    threads: 1,
+    threads,
+    joint,
+    trainer,
+    examples,
     // The first one waits for the kernels that were not ready when the last weight came.
     async step(index) {
       await prepared;
       const { tokens, starts, labels } = examples[index % examples.length];
       trainer.setExamples(tokens, starts, labels, 0n);
-      return (await trainer.step()).loss;
+      return joint === null ? (await trainer.step()).loss : joint.step();
     },
     counts: () => ({ ...trainer.counts(), kernels, preparedMs }),
     wasmBytes: () => memory.buffer.byteLength,
-    close: () => trainer.free(),
+    close() {
+      joint?.close();
+      trainer.free();
+    },
   };
+}
+
+/** By the SDK's own parts, which are not built for every bench. */
+async function openJoint(given) {
+  return (await import("/bench/joint.js")).openJoint(given);
 }

@@ -74,9 +74,9 @@ class Tensors {
   }
 }
 
-/** The decoder: tensors, rotary tables `[sequence, head / 2]`, batches of tokens and targets. */
-export function decoder() {
-  const { dim, layers, mlp, vocabulary } = DECODER;
+/** The decoder: tensors, rotary tables `[sequence, head / 2]`, batches of tokens and targets. Of other sizes it is no workload. */
+export function decoder(sizes = DECODER) {
+  const { dim, layers, mlp, vocabulary } = sizes;
   const tensors = new Tensors();
   tensors.bounded("embed", [vocabulary, dim], 1);
   for (let i = 0; i < layers; i++) {
@@ -94,11 +94,10 @@ export function decoder() {
   tensors.gain("norm", dim);
   tensors.matrix("lm_head", dim, vocabulary);
   const { frozen, trained } = tensors;
-  return { shape: DECODER, frozen, trained, rotary: rotaryTables(), batches: batches(decoderBatch) };
+  return { shape: sizes, frozen, trained, rotary: rotaryTables(sizes), batches: batches((k) => decoderBatch(sizes, k)) };
 }
 
-function rotaryTables() {
-  const { dim, heads, sequence } = DECODER;
+function rotaryTables({ dim, heads, sequence }) {
   const head = dim / heads;
   const half = head / 2;
   const angle = (i) => Math.floor(i / half) * 10000 ** ((-2 * (i % half)) / head);
@@ -106,8 +105,7 @@ function rotaryTables() {
   return { cos: table(Math.cos), sin: table(Math.sin) };
 }
 
-function decoderBatch(k) {
-  const { sequence, batch, vocabulary } = DECODER;
+function decoderBatch({ sequence, batch, vocabulary }, k) {
   const next = generator(`tokens.decoder.${k}`);
   const tokens = new Int32Array(batch * sequence);
   const targets = new Int32Array(batch * sequence);

@@ -7,7 +7,7 @@ mod kernels;
 mod live;
 mod python;
 mod secure_sum;
-mod train;
+pub(crate) mod train;
 
 use crate::Files;
 use crate::failure::{Failure, Outcome};

@@ -1,7 +1,8 @@
-//! `cargo xtask build`: the wasm modules, the edge worker, the site, the SDK package and the
-//! extension, each only where its inputs changed.
+//! `cargo xtask build`: the wasm modules, the edge worker, the site, the SDK package, the extension
+//! and what tests of the SDK's threads load, each only where its inputs changed.
 
 mod bindgen;
+mod joint;
 mod native;
 mod sdk;
 mod site;
@@ -91,7 +92,8 @@ pub(crate) fn run(paths: &Paths, observe: bool) -> Outcome<()> {
     }
     worker::build(paths)?;
     site::build(paths, observe)?;
-    sdk::build(paths)
+    sdk::build(paths)?;
+    joint::build(paths)
 }
 
 /// Builds the module that plays either side of a round again; yields its folder.

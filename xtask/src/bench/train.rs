@@ -6,6 +6,7 @@
 //! what an idle machine could give. On a real GPU it is the wall's. The other one stands beside it.
 //! A row counts only where its losses are the reference's.
 
+mod decoder_task;
 pub(super) mod figures;
 mod options;
 pub(super) mod plan;
@@ -19,6 +20,7 @@ mod summary;
 mod svg;
 mod workload;
 
+pub(crate) use decoder_task::small_decoder;
 pub(super) use options::{Options, asked};
 
 use crate::failure::{AtPath, Outcome};

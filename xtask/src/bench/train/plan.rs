@@ -1,5 +1,6 @@
 //! Which rows are run, with how many steps, in what order, and where their scripts lie.
 
+use super::decoder_task;
 use super::options::Options;
 use super::rivals::Rivals;
 use super::row::{Backend, Library, Spec};
@@ -19,9 +20,10 @@ const BUILDS_BURN: &str =
     "`cargo xtask demo --engine burn --tabs 1` builds it, in many minutes the first time";
 
 /// Every row there is, for each workload; burn only for the decoder.
-const ROWS: [(Library, Backend); 9] = [
+const ROWS: [(Library, Backend); 10] = [
     (Library::Choir, Backend::Webgpu),
     (Library::Choir, Backend::Cpu),
+    (Library::Choir, Backend::CpuJoint),
     (Library::Choir, Backend::Burn),
     (Library::JaxJs, Backend::Wasm),
     (Library::JaxJs, Backend::Webgpu),
@@ -64,6 +66,7 @@ impl Plan {
         let rivals = Rivals::install(paths, &specs);
         let mut folders = rivals.folders();
         folders["wasm"] = json!(paths.out.join("wasm"));
+        folders["joint"] = json!(paths.out.join("joint"));
         let job = |spec: Spec| Job {
             version: rivals.version(spec.library),
             script: script(paths, &rivals, &spec, options.precision),
@@ -160,7 +163,7 @@ fn script(
         return rivals.script(spec);
     }
     let module = match spec.backend {
-        Backend::Cpu => build::CPU.name,
+        Backend::Cpu | Backend::CpuJoint => build::CPU.name,
         Backend::Burn if !paths.wasm(build::BURN.name).exists() => {
             return Err(format!("its module is not built: {BUILDS_BURN}"));
         }
@@ -168,8 +171,16 @@ fn script(
         Backend::Webgpu | Backend::Webgl | Backend::Wasm => build::WGSL.name,
     };
     let name = spec.workload.name;
-    let options = own_options(name, module, precision.name());
-    Ok((format!("/bench/{name}.js"), options))
+    let mut options = own_options(name, module, precision.name());
+    if spec.backend != Backend::CpuJoint {
+        return Ok((format!("/bench/{name}.js"), options));
+    }
+    options["threads"] = json!(2);
+    if *spec.workload == ENCODER {
+        return Ok((format!("/bench/{name}.js"), options));
+    }
+    options["config"] = json!(wire::encode(&decoder_task::decoder()));
+    Ok(("/bench/language_decoder.js".to_owned(), options))
 }
 
 /// What the script of a workload is opened with on a module of ours.
@@ -223,7 +234,7 @@ mod tests {
     #[test]
     fn without_peers_only_our_rows_are_run() {
         let specs = specs(&Options::default());
-        assert_eq!(specs.len(), 4);
+        assert_eq!(specs.len(), 6);
         assert!(specs.iter().all(|spec| spec.library == Library::Choir));
     }
 

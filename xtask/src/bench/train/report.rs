@@ -47,7 +47,36 @@ fn one(plan: &Plan, session: &Session, workload: &Workload) -> Result<Value, Str
         result["cpu_wall_ms_per_step"] = json!(row.timed(Clock::Wall)?.median);
         result["cpu_peak_bytes"] = json!(row.comparable()?.own.map(|own| own.peak_bytes));
     }
+    if let Some(row) = of(Backend::CpuJoint) {
+        add_joint(&mut result, session, row, of(Backend::Cpu))?;
+    }
     Ok(result)
+}
+
+/// Engine cpu in two threads, beside the same in one.
+fn add_joint(
+    result: &mut Value,
+    session: &Session,
+    row: &Row,
+    alone: Option<&Row>,
+) -> Result<(), String> {
+    let clock = session.clock();
+    let wall = row.timed(Clock::Wall)?;
+    let mut joint = json!({
+        "threads": row.comparable()?.threads,
+        "adapter": row.adapter,
+        "repetitions": row.spec.timed,
+        "ms_per_step": row.timed(clock)?.json(),
+        "wall_ms_per_step": wall.json(),
+    });
+    if let Some(alone) = alone {
+        let alone_wall = alone.timed(Clock::Wall)?;
+        joint["one_thread_ms_per_step"] = alone.timed(clock)?.json();
+        joint["one_thread_wall_ms_per_step"] = alone_wall.json();
+        joint["times_as_fast_by_wall"] = json!(alone_wall.median / wall.median);
+    }
+    result["cpu_in_two_threads"] = joint;
+    Ok(())
 }
 
 fn add_webgpu(result: &mut Value, session: &Session, row: &Row) -> Result<(), String> {

@@ -25,14 +25,15 @@ impl Library {
     }
 }
 
-/// What it computes on. Ours on the CPU is wasm as well; burn is our model on WebGPU, by other
-/// kernels.
+/// What it computes on. Ours on the CPU is wasm as well, in one thread or jointly in two; burn is our
+/// model on WebGPU, by other kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Backend {
     Webgpu,
     Webgl,
     Wasm,
     Cpu,
+    CpuJoint,
     Burn,
 }
 
@@ -43,6 +44,7 @@ impl Backend {
             Self::Webgl => "webgl",
             Self::Wasm => "wasm",
             Self::Cpu => "cpu",
+            Self::CpuJoint => "cpu in two threads",
             Self::Burn => "burn",
         }
     }
@@ -51,6 +53,7 @@ impl Backend {
     pub(super) const fn surface(self) -> &'static str {
         match self {
             Self::Burn => Self::Webgpu.name(),
+            Self::CpuJoint => Self::Cpu.name(),
             other => other.name(),
         }
     }
