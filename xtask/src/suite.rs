@@ -5,6 +5,7 @@ mod counts;
 pub(crate) mod doors;
 mod privacy;
 mod research;
+mod room;
 mod tokens;
 mod whole_path;
 
@@ -84,6 +85,7 @@ const NODE: [(&str, &str, &[&str]); 3] = [
 pub(crate) fn run(paths: &Paths) -> Outcome<()> {
     let start = Instant::now();
     let mut counts = Counts::default();
+    room::ensure(paths)?;
     setup::run(paths)?;
     check::each(paths, |name, ended| {
         counts.check(name, ended);
