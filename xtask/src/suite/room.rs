@@ -5,7 +5,7 @@ use crate::paths::Paths;
 use crate::program;
 
 /// What a first run writes.
-const FIRST: u64 = 16;
+const FIRST: u64 = 10;
 /// What a run writes that finds most of it built.
 const AGAIN: u64 = 4;
 
