@@ -1,31 +1,41 @@
 //! Getting an engine ready for a language task before its decoder is there, as [`super::prepare`] does
 //! for an encoder.
 
+use choir_shared::task::TaskConfig;
+
 use crate::engine::decoder::DecoderEngine;
 use crate::engine::quantised::WeightPrecision;
-use crate::engine::{AdamW, Batch, EngineError, MemoryPlan, Preparation};
+use crate::engine::{AdamW, Batch, EngineError, Preparation};
 use crate::model::Decoder;
 use crate::model::decoder::{DecoderAdapter, DecoderShape};
-
-use super::TrainError;
-use super::prepare::TrainingPlan;
 
 /// Two blocks have every kernel that more have; the lowest one alone lacks some gradients.
 const BLOCKS: u32 = 2;
 
 /// A step of a decoder to be rehearsed.
 pub(super) struct Scene<'a> {
-    pub(super) shape: DecoderShape,
+    shape: DecoderShape,
     /// What of it is trained.
-    pub(super) adapter: &'a DecoderAdapter,
-    pub(super) optimizer: AdamW,
+    adapter: &'a DecoderAdapter,
+    optimizer: AdamW,
     /// Rows of a step.
-    pub(super) rows: usize,
+    rows: usize,
     /// Tokens of the longest row.
-    pub(super) length: usize,
+    length: usize,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// A step of this task on its longest rows.
+    pub(super) fn new(task: &TaskConfig, shape: DecoderShape, adapter: &'a DecoderAdapter) -> Self {
+        Self {
+            shape,
+            adapter,
+            optimizer: AdamW::from(task.training.optimizer),
+            rows: task.training.batch_size.into(),
+            length: task.max_length.into(),
+        }
+    }
+
     /// Makes the kernels ready.
     ///
     /// # Errors
@@ -47,34 +57,11 @@ impl Scene<'_> {
         Preparation::begin(engine, |engine| small.play(engine))
     }
 
-    /// Plans the memory of a step on the longest rows. Where it takes more than `granted` bytes, some of
-    /// the activations are to be made again from here on.
+    /// Rehearses the step.
     ///
     /// # Errors
-    /// [`EngineError::TooLarge`] where it takes more even so, or where one tensor alone is larger than the
-    /// device grants.
-    pub(super) fn plan<E: DecoderEngine>(
-        &self,
-        engine: &mut E,
-        granted: Option<u64>,
-    ) -> Result<Option<TrainingPlan>, TrainError> {
-        let granted = granted.unwrap_or(u64::MAX);
-        let Some(memory) = MemoryPlan::of(engine, |engine| self.play(engine))? else {
-            return Ok(None);
-        };
-        if memory.peak_bytes <= granted {
-            let recomputes = false;
-            return Ok(Some(TrainingPlan { memory, recomputes }));
-        }
-        engine.set_recomputation(true);
-        let memory = MemoryPlan::of(engine, |engine| self.play(engine))?.unwrap_or_default();
-        Ok(Some(TrainingPlan {
-            memory: memory.within(granted)?,
-            recomputes: true,
-        }))
-    }
-
-    fn play<E: DecoderEngine>(&self, engine: &mut E) -> Result<(), EngineError> {
+    /// Those of the engine.
+    pub(super) fn play<E: DecoderEngine>(&self, engine: &mut E) -> Result<(), EngineError> {
         engine.load_adapter(&vec![0.0; self.adapter.len])?;
         let mut decoder = Decoder::build(self.shape, self.adapter.clone(), |tensor| {
             engine.placeholder(WeightPrecision::F32, tensor.shape(&self.shape))

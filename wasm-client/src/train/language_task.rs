@@ -35,6 +35,8 @@ pub struct LanguageTaskTrainer<E: DecoderEngine> {
     has_adapter: bool,
     rows: Vec<Row>,
     shuffle: Shuffle,
+    /// Whether some activations are made again, as the plan found.
+    recomputes: bool,
     /// Of what the first step leaves out; no round has as many steps as lie between two.
     seed: u64,
     steps: u32,
@@ -74,6 +76,7 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
             has_adapter: false,
             rows: Vec::new(),
             shuffle: Shuffle::new(0, 0),
+            recomputes: false,
             seed: 0,
             steps: 0,
         })
@@ -101,16 +104,12 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
     /// # Errors
     /// [`EngineError::TooLarge`] where it takes more than `granted` bytes, with both numbers.
     pub fn plan(&mut self, granted: Option<u64>) -> Result<Option<TrainingPlan>, TrainError> {
-        let (rows, length) = (self.task.training.batch_size, self.task.max_length);
-        let (adapter, optimizer) = (self.adapter.clone(), self.optimizer());
-        let scene = Scene {
-            shape: self.shape,
-            adapter: &adapter,
-            optimizer,
-            rows: rows.into(),
-            length: length.into(),
-        };
-        scene.plan(self.stage.loading()?, granted)
+        let scene = Scene::new(&self.task, self.shape, &self.adapter);
+        let engine = self.stage.loading()?;
+        let play = |engine: &mut E| scene.play(engine);
+        let plan = TrainingPlan::of(engine, self.recomputes, granted, play)?;
+        self.recomputes = plan.map_or(self.recomputes, |plan| plan.recomputes);
+        Ok(plan)
     }
 
     /// Makes the kernels of a step ready; call it before the weights come.
@@ -118,14 +117,7 @@ impl<E: DecoderEngine> LanguageTaskTrainer<E> {
     /// # Errors
     /// Those of the engine.
     pub fn prepare(&mut self) -> Result<Preparation, TrainError> {
-        let (adapter, optimizer) = (self.adapter.clone(), self.optimizer());
-        let scene = Scene {
-            shape: self.shape,
-            adapter: &adapter,
-            optimizer,
-            rows: 1,
-            length: 1,
-        };
+        let scene = Scene::new(&self.task, self.shape, &self.adapter);
         Ok(scene.prepare(self.stage.loading()?)?)
     }
 

@@ -23,6 +23,38 @@ pub struct TrainingPlan {
     pub recomputes: bool,
 }
 
+impl TrainingPlan {
+    /// Plans by rehearsals of a step on an engine that makes activations again or does not yet. Where it
+    /// takes more than `granted` bytes without that, it does from here on. None where an engine does not
+    /// count its memory.
+    ///
+    /// # Errors
+    /// [`EngineError::TooLarge`] where it takes more even so; the engine is as it was then.
+    pub(super) fn of<E: Engine>(
+        engine: &mut E,
+        recomputes: bool,
+        granted: Option<u64>,
+        rehearse: impl Fn(&mut E) -> Result<(), EngineError>,
+    ) -> Result<Option<Self>, EngineError> {
+        let granted = granted.unwrap_or(u64::MAX);
+        let Some(memory) = MemoryPlan::of(engine, &rehearse)? else {
+            return Ok(None);
+        };
+        if memory.peak_bytes <= granted || recomputes {
+            let memory = memory.within(granted)?;
+            return Ok(Some(Self { memory, recomputes }));
+        }
+        engine.set_recomputation(true);
+        let planned = MemoryPlan::of(engine, rehearse)
+            .and_then(|memory| memory.unwrap_or_default().within(granted));
+        engine.set_recomputation(planned.is_ok());
+        Ok(Some(Self {
+            memory: planned?,
+            recomputes: true,
+        }))
+    }
+}
+
 impl<E: Engine> Trainer<E> {
     /// Makes the task's kernels ready; call it before the weights come, and again once the precision
     /// has changed.
@@ -55,26 +87,6 @@ impl<E: Engine> Trainer<E> {
     /// tensor alone is larger than the device grants. The batch is the task's, and is not made
     /// smaller here.
     pub fn plan(&mut self, granted: Option<u64>) -> Result<Option<TrainingPlan>, TrainError> {
-        let Some(memory) = self.plan_memory()? else {
-            return Ok(None);
-        };
-        let granted = granted.unwrap_or(u64::MAX);
-        if memory.peak_bytes <= granted || self.recomputes {
-            return Ok(Some(self.planned(memory.within(granted)?)));
-        }
-        self.set_recomputation(true);
-        let memory = self.plan_memory()?.unwrap_or_default();
-        Ok(Some(self.planned(memory.within(granted)?)))
-    }
-
-    fn planned(&self, memory: MemoryPlan) -> TrainingPlan {
-        TrainingPlan {
-            memory,
-            recomputes: self.recomputes,
-        }
-    }
-
-    fn plan_memory(&mut self) -> Result<Option<MemoryPlan>, TrainError> {
         let lengths = self.longest_batch();
         let scene = Scene {
             optimizer: self.optimizer(),
@@ -84,9 +96,10 @@ impl<E: Engine> Trainer<E> {
             blocks: self.task.base.shape.layers,
             lengths: &lengths,
         };
-        Ok(MemoryPlan::of(&mut self.engine, |engine| {
-            scene.play(engine)
-        })?)
+        let play = |engine: &mut E| scene.play(engine);
+        let plan = TrainingPlan::of(&mut self.engine, self.recomputes, granted, play)?;
+        self.recomputes = plan.map_or(self.recomputes, |plan| plan.recomputes);
+        Ok(plan)
     }
 
     /// Tokens of each sequence of the longest batch to come in a round.

@@ -84,4 +84,6 @@ fn a_training_that_takes_more_than_is_granted_is_refused_with_both_numbers() {
     ));
     let granted = trainer.plan(Some(plan.memory.peak_bytes));
     assert!(granted.expect("a plan").is_some());
+    // A refused plan has changed nothing.
+    assert_eq!(trainer.plan(None).expect("a plan"), Some(plan));
 }
