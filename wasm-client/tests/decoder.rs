@@ -39,6 +39,16 @@ fn values(seed: usize, len: usize) -> Vec<f32> {
     (0..len).map(|i| mix(i) as f32 / 32_768.5 - 1.0).collect()
 }
 
+/// With GPT-2's blocks.
+const GPT2: DecoderShape = DecoderShape {
+    style: BlockStyle::Gpt2,
+    biases: Biases::ALL,
+    kv_heads: SHAPE.heads,
+    context: 12,
+    tied: true,
+    ..SHAPE
+};
+
 fn adapter(targets: &[DecoderTarget], virtual_tokens: u16) -> DecoderAdapter {
     let lora = DecoderLoraConfig {
         rank: 2,
@@ -147,15 +157,7 @@ fn gradients_match_finite_differences(shape: DecoderShape, adapter: DecoderAdapt
 
 #[test]
 fn gradients_with_dropout_match_finite_differences() {
-    let gpt2 = DecoderShape {
-        style: BlockStyle::Gpt2,
-        biases: Biases::ALL,
-        kv_heads: SHAPE.heads,
-        context: 12,
-        tied: true,
-        ..SHAPE
-    };
-    for shape in [SHAPE, gpt2] {
+    for shape in [SHAPE, GPT2] {
         let lora = DecoderLoraConfig {
             rank: 2,
             alpha: 4.0,
@@ -218,14 +220,7 @@ fn biases_and_norms_of_heads_match_finite_differences() {
 
 #[test]
 fn layer_norms_and_a_table_of_positions_match_finite_differences() {
-    let shape = DecoderShape {
-        style: BlockStyle::Gpt2,
-        biases: Biases::ALL,
-        kv_heads: SHAPE.heads,
-        context: 12,
-        tied: true,
-        ..SHAPE
-    };
+    let shape = GPT2;
     let lora = DecoderLoraConfig {
         rank: 2,
         alpha: 4.0,
@@ -256,15 +251,7 @@ fn every_kind_of_adapter_matches_finite_differences() {
         head_norms: true,
         ..SHAPE
     };
-    let gpt2 = DecoderShape {
-        style: BlockStyle::Gpt2,
-        biases: Biases::ALL,
-        kv_heads: SHAPE.heads,
-        context: 12,
-        tied: true,
-        ..SHAPE
-    };
-    for shape in [llama, gpt2] {
+    for shape in [llama, GPT2] {
         let none = DecoderAdapterConfig::default();
         let virtual_tokens = |trained| DecoderAdapterConfig {
             virtual_tokens: Some(VirtualTokensConfig {

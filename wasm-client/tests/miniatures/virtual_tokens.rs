@@ -2,9 +2,11 @@
 
 use choir_wasm_client::adapter::peft::{export_decoder, import_decoder};
 use choir_wasm_client::engine::decoder::NOT_SCORED;
+use choir_wasm_client::engine::generation::GeneratingEngine;
 use choir_wasm_client::engine::kernels::generation::GenerationKernels;
 use choir_wasm_client::engine::record::Recorded;
 use choir_wasm_client::engine::{Batch, Engine};
+use choir_wasm_client::model::decoder::{Decoder, DecoderAdapter};
 use pollster::block_on;
 
 use super::case::{Case, Check, assert_near, on_both_engines};
@@ -31,29 +33,53 @@ fn virtual_tokens_of_peft_go_before_each_sequence() {
     on_both_engines(&VirtualTokens);
 }
 
-fn files(case: &Case, kind: &str) -> (String, Vec<u8>) {
-    let file = |name: &str| format!("{kind}_adapter/{name}");
-    (
-        case.text(&file("adapter_config.json")),
-        case.bytes(&file("adapter_model.safetensors")),
-    )
+/// A miniature with PEFT's adapter on it.
+struct Worn<T> {
+    case: Case,
+    adapter: DecoderAdapter,
+    flat: Vec<f32>,
+    decoder: Decoder<T>,
+    /// The reference's sequences, virtual tokens before each.
+    batch: Batch,
+}
+
+impl<T: Clone> Worn<T> {
+    fn new<E: GeneratingEngine<Tensor = T>>(engine: &mut E, name: &str, kind: &str) -> Self {
+        let case = Case::read(name);
+        let config = case.text(&format!("{kind}_adapter/adapter_config.json"));
+        let tensors = case.bytes(&format!("{kind}_adapter/adapter_model.safetensors"));
+        let architecture = case.config.architecture;
+        let (adapter, flat) =
+            import_decoder(&config, &tensors, architecture, &shape(&case)).unwrap();
+        let mut decoder = load(&case, engine).unwrap();
+        decoder.attach(adapter.clone());
+        engine.load_adapter(&flat).unwrap();
+        let batch = Batch {
+            num_virtual_tokens: adapter.num_virtual_tokens(),
+            ..case.batch()
+        };
+        Self {
+            case,
+            adapter,
+            flat,
+            decoder,
+            batch,
+        }
+    }
 }
 
 fn runs_as_in_peft<K: GenerationKernels>(engine: &mut Recorded<K>, name: &str, kind: &str) {
-    let case = Case::read(name);
-    let (shape, architecture) = (shape(&case), case.config.architecture);
-    let (config, tensors) = files(&case, kind);
-    let (adapter, flat) = import_decoder(&config, &tensors, architecture, &shape).unwrap();
-    let rows = adapter.num_virtual_tokens();
+    let worn = Worn::new(engine, name, kind);
+    let Worn {
+        case,
+        adapter,
+        flat,
+        decoder,
+        batch,
+    } = &worn;
+    let (shape, rows) = (shape(case), adapter.num_virtual_tokens());
     assert_eq!(rows, 3);
-    let mut decoder = load(&case, engine).unwrap();
-    decoder.attach(adapter.clone());
-    engine.load_adapter(&flat).unwrap();
-    let batch = Batch {
-        num_virtual_tokens: rows,
-        ..case.batch()
-    };
-    let all = logits(engine, &decoder, &batch);
+    let all = logits(engine, decoder, batch);
     let mut of_tokens = Vec::new();
     for ends in batch.row_starts().windows(2) {
         let real = (ends[0] + rows) as usize..ends[1] as usize;
@@ -62,9 +88,10 @@ fn runs_as_in_peft<K: GenerationKernels>(engine: &mut Recorded<K>, name: &str, k
     let expected = case.values(&format!("{kind}_adapted.logits"));
     assert_near(&of_tokens, expected, &format!("{kind} logits of {name}"));
 
-    let exported = export_decoder(&adapter, &flat, architecture, &shape).unwrap();
+    let architecture = case.config.architecture;
+    let exported = export_decoder(adapter, flat, architecture, &shape).unwrap();
     let again = import_decoder(&exported.0, &exported.1, architecture, &shape).unwrap();
-    assert_eq!(again, (adapter, flat));
+    assert_eq!(again, (adapter.clone(), flat.clone()));
 }
 
 #[test]
@@ -81,20 +108,16 @@ fn gradients_of_a_prefix_are_those_of_peft() {
 }
 
 fn learns_as_in_peft<K: GenerationKernels>(engine: &mut Recorded<K>, name: &str, kind: &str) {
-    let case = Case::read(name);
-    let (shape, architecture) = (shape(&case), case.config.architecture);
-    let (config, tensors) = files(&case, kind);
-    let (adapter, flat) = import_decoder(&config, &tensors, architecture, &shape).unwrap();
-    let rows = adapter.num_virtual_tokens();
-    let mut decoder = load(&case, engine).unwrap();
-    decoder.attach(adapter.clone());
-    engine.load_adapter(&flat).unwrap();
-    let batch = Batch {
-        num_virtual_tokens: rows,
-        ..case.batch()
-    };
-    let labels = labels(&batch, rows as usize);
-    engine.begin(&batch, true).unwrap();
+    let worn = Worn::new(engine, name, kind);
+    let Worn {
+        case,
+        adapter,
+        flat,
+        decoder,
+        batch,
+    } = &worn;
+    let labels = labels(batch, adapter.num_virtual_tokens() as usize);
+    engine.begin(batch, true).unwrap();
     decoder.loss(engine, &labels).unwrap();
     let loss = block_on(engine.read_loss()).unwrap();
     let expected = case.number(&format!("{kind}_adapted_loss"));
