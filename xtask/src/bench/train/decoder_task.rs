@@ -63,24 +63,18 @@ fn task(shape: EncoderShape, batch_size: u16) -> TaskConfig {
             biases: DecoderBiases::default(),
             head_norms: false,
         },
-        adapter: DecoderAdapterConfig {
-            lora: Some(DecoderLoraConfig {
-                rank: 8,
-                alpha: 16.0,
-                rank_stabilised: false,
-                dropout: 0.0,
-                targets: vec![
-                    DecoderTarget::Q,
-                    DecoderTarget::K,
-                    DecoderTarget::V,
-                    DecoderTarget::O,
-                ],
-            }),
-            biases: Vec::new(),
-            norms: false,
-            bottleneck: None,
-            virtual_tokens: None,
-        },
+        adapter: DecoderAdapterConfig::of_lora(DecoderLoraConfig {
+            rank: 8,
+            alpha: 16.0,
+            rank_stabilised: false,
+            dropout: 0.0,
+            targets: vec![
+                DecoderTarget::Q,
+                DecoderTarget::K,
+                DecoderTarget::V,
+                DecoderTarget::O,
+            ],
+        }),
     });
     task
 }
